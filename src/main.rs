@@ -1,0 +1,3 @@
+//! The `supercheck` binary.
+
+fn main() {}

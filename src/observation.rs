@@ -1,0 +1,169 @@
+//! What a probe saw. A probe cannot fail: not reaching a target is an
+//! [`Observation`] with a [`Failure`], not an error.
+
+use std::{fmt, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// What one probe saw.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When the probe started.
+    pub started_at: Timestamp,
+    /// From the start to the last byte read, or to the failure.
+    pub latency: Duration,
+    /// Where the time went.
+    pub phases: Phases,
+    /// The answer, when an HTTP head arrived; present beside a failure when
+    /// the body broke off.
+    pub response: Option<Response>,
+    /// How the exchange failed, if it did.
+    pub failure: Option<Failure>,
+    /// The target's certificate, when the exchange was over TLS.
+    pub certificate: Option<Certificate>,
+}
+
+/// Where a probe's time went; a phase that did not happen (a kept connection
+/// needs no lookup) is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Phases {
+    /// Name lookup.
+    pub dns: Option<Duration>,
+    /// TCP connect and TLS handshake.
+    pub connect: Option<Duration>,
+    /// From the request sent to the response's head.
+    pub first_byte: Option<Duration>,
+    /// From the head to the last byte of the body.
+    pub transfer: Option<Duration>,
+}
+
+/// An HTTP answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The HTTP status code.
+    pub status: u16,
+    /// `HTTP/1.1`, `HTTP/2.0`, …
+    pub version: &'static str,
+    /// All headers, names in lower case, in the order received.
+    pub headers: Vec<(String, String)>,
+    /// The body, decoded, up to the target's limit.
+    pub body: Bytes,
+    /// Whether the body was cut at the limit.
+    pub truncated: bool,
+    /// The address that answered.
+    pub remote: Option<SocketAddr>,
+    /// How many redirects were followed to get here.
+    pub redirects: u32,
+}
+
+impl Response {
+    /// The first header called `name` (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// How an exchange with a target failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The name has no address.
+    NameNotFound(String),
+    /// The name could not be looked up (the resolver failed or hung).
+    Lookup(String),
+    /// Nobody listens there.
+    Refused,
+    /// The connection could not be made for another reason.
+    Connect(String),
+    /// The TLS handshake failed; the text says why.
+    Tls(String),
+    /// No answer within the check's timeout, and in which phase it ran out.
+    Timeout {
+        /// The check's timeout.
+        after: Duration,
+        /// What was under way.
+        during: Phase,
+    },
+    /// The target closed or reset the connection.
+    Closed {
+        /// What was under way.
+        during: Phase,
+    },
+    /// What came is not HTTP, or breaks its rules.
+    Protocol(String),
+    /// More redirects than allowed, or a redirect that cannot be followed.
+    Redirect(String),
+    /// The body could not be decoded (broken gzip).
+    Decode(String),
+    /// supercheck refused to send this probe (an address that is not allowed).
+    Forbidden(String),
+}
+
+/// The part of an exchange that was under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Name lookup.
+    Dns,
+    /// TCP connect and TLS handshake.
+    Connect,
+    /// Waiting for the response's head.
+    FirstByte,
+    /// Reading the body.
+    Transfer,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "looking up the name",
+            Self::Connect => "connecting",
+            Self::FirstByte => "waiting for the answer",
+            Self::Transfer => "reading the body",
+        })
+    }
+}
+
+/// Said for a person, as a finding: `connection refused`, `no answer in 3s`.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameNotFound(name) => write!(f, "the name `{name}` has no address"),
+            Self::Lookup(why) => write!(f, "the name could not be looked up: {why}"),
+            Self::Refused => f.write_str("connection refused"),
+            Self::Connect(why) => write!(f, "no connection: {why}"),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
+            Self::Timeout { after, during } => {
+                write!(
+                    f,
+                    "no answer in {} ({during})",
+                    humantime::format_duration(*after)
+                )
+            }
+            Self::Closed { during } => write!(f, "connection closed while {during}"),
+            Self::Protocol(why) => write!(f, "not a valid HTTP answer: {why}"),
+            Self::Redirect(why) => write!(f, "redirect: {why}"),
+            Self::Decode(why) => write!(f, "the body could not be decoded: {why}"),
+            Self::Forbidden(why) => write!(f, "not probed: {why}"),
+        }
+    }
+}
+
+/// What the target's certificate says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Certificate {
+    /// Whom the leaf is for.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// When the leaf expires.
+    pub not_after: Timestamp,
+    /// When the first certificate of the chain expires.
+    pub chain_not_after: Timestamp,
+}
