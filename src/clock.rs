@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::time::Instant;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A moment in wall-clock time, in whole milliseconds since the Unix epoch.
@@ -90,6 +92,35 @@ impl schemars::JsonSchema for Timestamp {
             "format": "date-time",
             "description": "RFC 3339, UTC, with milliseconds"
         })
+    }
+}
+
+/// Milliseconds since the Unix epoch that never jump: the wall clock is read
+/// once, then time only flows. Schedules live on it, so that a step of the wall
+/// clock neither bunches nor skips starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    wall: Timestamp,
+    anchor: Instant,
+}
+
+impl Timeline {
+    /// Begins at the wall-clock time now.
+    pub fn begin() -> Self {
+        Self {
+            wall: now(),
+            anchor: Instant::now(),
+        }
+    }
+
+    /// Now, in milliseconds since the Unix epoch.
+    pub fn now(&self) -> u64 {
+        (self.wall + self.anchor.elapsed()).as_millis()
+    }
+
+    /// The instant at which [`Timeline::now`] will say `ms`.
+    pub fn instant(&self, ms: u64) -> Instant {
+        self.anchor + Timestamp::from_millis(ms).since(self.wall)
     }
 }
 

@@ -1,3 +1,37 @@
-//! The `supercheck` binary.
+//! The `supercheck` binary: arguments, the command, and how it ended.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use supercheck::{
+    cli::{self, Cli},
+    error::{Chain, Exit},
+};
+
+#[expect(clippy::print_stderr, reason = "this is where errors are told")]
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let told = error.print();
+            let usage = error.use_stderr();
+            drop(told);
+            return if usage {
+                Exit::Usage.into()
+            } else {
+                Exit::Ok.into()
+            };
+        }
+    };
+    match cli::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) if cli::is_closed_pipe(&failure.error) => Exit::Ok.into(),
+        Err(failure) => {
+            eprintln!("error: {}", Chain(failure.error.as_ref()));
+            if let Some(hint) = failure.hint {
+                eprintln!("hint: {hint}");
+            }
+            failure.exit.into()
+        }
+    }
+}

@@ -4,7 +4,7 @@
 //! Keys are only ever added. Times are RFC 3339 in UTC with milliseconds,
 //! durations are numbers of milliseconds under a name that ends in `_ms`.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    check::Severity,
+    check::{Check, Severity},
     clock::Timestamp,
     observation::{Certificate, Observation, Phases},
 };
@@ -308,6 +308,9 @@ pub struct ShownResponse {
     /// The body: the document itself, byte for byte, when it is JSON, else text.
     #[schemars(with = "serde_json::Value")]
     pub body: Box<RawValue>,
+    /// Whether `body` is the target's own JSON.
+    #[serde(skip)]
+    pub json: bool,
 }
 
 /// Header names and values, written as one JSON object.
@@ -409,6 +412,30 @@ impl Report {
     }
 }
 
+/// A finished run: its check, its record, and the record's JSON.
+#[derive(Debug)]
+pub struct Run {
+    /// The check that ran.
+    pub check: Arc<Check>,
+    /// Its record.
+    pub report: Report,
+    /// The record's JSON.
+    pub encoded: Encoded,
+}
+
+impl Run {
+    /// The target's own JSON, byte for byte, when it sent some.
+    pub fn document(&self) -> Option<Bytes> {
+        let response = self
+            .report
+            .details
+            .response
+            .as_ref()
+            .filter(|response| response.json)?;
+        Some(Bytes::copy_from_slice(response.body.get().as_bytes()))
+    }
+}
+
 impl ShownResponse {
     /// The shown part of `observation`'s response; `json` says whether its
     /// body was found to be JSON.
@@ -420,6 +447,7 @@ impl ShownResponse {
         } else {
             None
         };
+        let json = document.is_some();
         let body = match document {
             Some(document) => document,
             None => serde_json::value::to_raw_value(&text).ok()?,
@@ -436,6 +464,7 @@ impl ShownResponse {
             size: response.body.len(),
             truncated: response.truncated,
             body,
+            json,
         })
     }
 }

@@ -1,0 +1,139 @@
+//! When checks are due. Pure: time comes in as milliseconds, due checks go out.
+//!
+//! A check's starts are at `phase + k × interval` since the Unix epoch, where
+//! the phase is a hash of its name: the same after every restart and on every
+//! instance. Checks that share interval and phase form one group, so 10,000
+//! checks cost a few hundred heap entries and one sleep.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    time::Duration,
+};
+
+/// The starts of a set of checks; `T` stands for a check.
+#[derive(Debug)]
+pub struct Schedule<T> {
+    heap: BinaryHeap<Reverse<(u64, usize)>>,
+    groups: Vec<Group<T>>,
+}
+
+/// Checks that are always due together.
+#[derive(Debug)]
+struct Group<T> {
+    /// Milliseconds from start to start; zero for a group that is due once.
+    interval: u64,
+    members: Vec<T>,
+}
+
+/// Checks that are due now.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due<'a, T> {
+    /// Which.
+    pub members: &'a [T],
+    /// Since when, in milliseconds: their slot.
+    pub slot: u64,
+    /// How many earlier slots of theirs went by unused.
+    pub missed: u64,
+}
+
+/// How starts are laid out in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Starts are on a grid of this many milliseconds, so that one wake-up
+    /// serves many checks; zero for none.
+    pub tick: u64,
+    /// Also run every check once within this many milliseconds of the start.
+    pub fast_start: Option<u64>,
+}
+
+impl<T: Clone> Schedule<T> {
+    /// Lays out `checks`, given as name, interval and check, from `now` on.
+    pub fn new<'a>(
+        checks: impl IntoIterator<Item = (&'a str, Duration, T)>,
+        layout: Layout,
+        now: u64,
+    ) -> Self {
+        // Key: interval, then the first start at or after `now`.
+        let mut together = BTreeMap::<(u64, u64), Vec<T>>::new();
+        for (name, interval, check) in checks {
+            let interval = u64::try_from(interval.as_millis())
+                .unwrap_or(u64::MAX)
+                .max(1);
+            let phase = phase(name, interval, layout.tick);
+            let first = next_slot(now, interval, phase);
+            if let Some(spread) = layout.fast_start.map(|spread| spread.min(interval)) {
+                let once = now.saturating_add(phase.checked_rem(spread).unwrap_or(0));
+                if once < first {
+                    together.entry((0, once)).or_default().push(check.clone());
+                }
+            }
+            together.entry((interval, first)).or_default().push(check);
+        }
+        let mut heap = BinaryHeap::with_capacity(together.len());
+        let mut groups = Vec::with_capacity(together.len());
+        for ((interval, first), members) in together {
+            heap.push(Reverse((first, groups.len())));
+            groups.push(Group { interval, members });
+        }
+        Self { heap, groups }
+    }
+
+    /// When the next check is due; `None` when there are no checks.
+    pub fn next_due(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Takes a group that is due at `now`, until there is none.
+    ///
+    /// A late call does not move later starts. When it comes more than an
+    /// interval late, the newest slot is the one taken, and those before it
+    /// count as missed.
+    pub fn take_due(&mut self, now: u64) -> Option<Due<'_, T>> {
+        let due = self.next_due().filter(|due| *due <= now)?;
+        let Reverse((_, index)) = self.heap.pop()?;
+        let group = self.groups.get(index)?;
+        let missed = (now - due).checked_div(group.interval).unwrap_or(0);
+        let slot = due + missed * group.interval;
+        if group.interval > 0 {
+            self.heap
+                .push(Reverse((slot.saturating_add(group.interval), index)));
+        }
+        Some(Due {
+            members: &group.members,
+            slot,
+            missed,
+        })
+    }
+}
+
+/// A check's place within its interval: a hash of its name, on the grid.
+///
+/// The hash must never change: instances and versions agree on slots by it.
+pub fn phase(name: &str, interval: u64, tick: u64) -> u64 {
+    let hash = spread(name);
+    match interval.checked_div(tick) {
+        Some(places) if places > 1 => (hash % places) * tick,
+        _ => hash % interval.max(1),
+    }
+}
+
+/// The first `phase + k × interval` that is not before `now`.
+pub fn next_slot(now: u64, interval: u64, phase: u64) -> u64 {
+    let since = now.saturating_sub(phase);
+    phase + since.div_ceil(interval) * interval
+}
+
+/// FNV-1a, then `MurmurHash3`'s finaliser, since FNV's low bits alone are not
+/// even over names that differ in their last letters.
+fn spread(name: &str) -> u64 {
+    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests;

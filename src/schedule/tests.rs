@@ -1,0 +1,148 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const GRID: Layout = Layout {
+    tick: 50,
+    fast_start: None,
+};
+
+fn of(
+    names: &[&'static str],
+    interval_ms: u64,
+    layout: Layout,
+    now: u64,
+) -> Schedule<&'static str> {
+    let interval = Duration::from_millis(interval_ms);
+    Schedule::new(
+        names.iter().map(|name| (*name, interval, *name)),
+        layout,
+        now,
+    )
+}
+
+/// Every start of a schedule up to `until`, when it is asked at each due time.
+fn starts(schedule: &mut Schedule<&'static str>, until: u64) -> Vec<(u64, &'static str)> {
+    let mut starts = Vec::new();
+    while let Some(due) = schedule.next_due().filter(|due| *due <= until) {
+        let due = schedule.take_due(due).unwrap();
+        assert_eq!(due.missed, 0);
+        starts.extend(due.members.iter().map(|name| (due.slot, *name)));
+    }
+    starts
+}
+
+#[test]
+fn the_phase_of_a_name_never_changes() {
+    // Instances of different versions agree on slots by these numbers.
+    assert_eq!(phase("api", 10_000, 50), 9_350);
+    assert_eq!(phase("search", 10_000, 50), 1_750);
+    assert_eq!(phase("api", 10_000, 0), 6_387);
+}
+
+#[test]
+fn starts_are_at_phase_plus_k_intervals_whenever_the_daemon_starts() {
+    let phase = phase("api", 10_000, 50);
+    for now in [0, 1, 9_999, 1_763_924_160_123] {
+        let mut schedule = of(&["api"], 10_000, GRID, now);
+        let starts = starts(&mut schedule, now + 60_000);
+        assert_eq!(starts.len(), 6);
+        for (at, _) in starts {
+            assert!(at >= now);
+            assert_eq!(at % 10_000, phase);
+        }
+    }
+}
+
+#[test]
+fn a_late_call_skips_what_was_missed_and_moves_nothing() {
+    let mut schedule = of(&["api"], 1_000, GRID, 0);
+    let first = schedule.next_due().unwrap();
+    let due = schedule.take_due(first + 3_700).unwrap();
+    assert_eq!((due.slot, due.missed), (first + 3_000, 3));
+    assert_eq!(schedule.next_due(), Some(first + 4_000));
+}
+
+#[test]
+fn a_late_call_within_the_interval_misses_nothing() {
+    let mut schedule = of(&["api"], 1_000, GRID, 0);
+    let first = schedule.next_due().unwrap();
+    let due = schedule.take_due(first + 999).unwrap();
+    assert_eq!((due.slot, due.missed), (first, 0));
+    assert_eq!(schedule.next_due(), Some(first + 1_000));
+}
+
+#[test]
+fn a_fast_start_runs_everything_once_early_and_then_keeps_the_slots() {
+    let layout = Layout {
+        tick: 50,
+        fast_start: Some(1_000),
+    };
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let mut schedule = of(&names, 60_000, layout, 0);
+    let mut early: Vec<_> = starts(&mut schedule, 1_000)
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    early.sort_unstable();
+    assert_eq!(early, names);
+    let mut later = starts(&mut schedule, 60_999);
+    later.sort_unstable_by_key(|(_, name)| *name);
+    for (at, name) in later {
+        assert_eq!(at % 60_000, phase(name, 60_000, 50));
+    }
+}
+
+#[test]
+fn ten_thousand_checks_are_a_few_hundred_entries_spread_evenly() {
+    let names: Vec<String> = (0..10_000).map(|n| format!("check-{n}")).collect();
+    let interval = Duration::from_secs(10);
+    let schedule = Schedule::new(
+        names.iter().map(|name| (name.as_str(), interval, ())),
+        GRID,
+        0,
+    );
+    assert_eq!(schedule.heap.len(), 200);
+    // 50 a slot on average; a fair hash stays within 5 standard deviations.
+    for group in &schedule.groups {
+        assert!(
+            (15..=85).contains(&group.members.len()),
+            "{}",
+            group.members.len()
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_start_drifts_repeats_or_comes_early(
+        name in "[a-z0-9]{1,12}",
+        interval in 100u64..100_000,
+        tick in prop_oneof![Just(0u64), 1u64..200],
+        now in 0u64..2_000_000_000_000,
+        delays in prop::collection::vec(0u64..300_000, 1..40),
+    ) {
+        let layout = Layout { tick, fast_start: None };
+        let mut schedule =
+            Schedule::new([(name.as_str(), Duration::from_millis(interval), ())], layout, now);
+        let phase = phase(&name, interval, tick);
+        prop_assert!(phase < interval);
+        let (mut clock, mut before, mut slots) = (now, None, 0u64);
+        let first = schedule.next_due().unwrap();
+        prop_assert!(first >= now && first < now + interval);
+        for delay in delays {
+            clock = clock.max(schedule.next_due().unwrap()) + delay;
+            while let Some(due) = schedule.take_due(clock) {
+                prop_assert_eq!(due.slot % interval, phase % interval);
+                prop_assert!(due.slot <= clock && clock - due.slot < interval);
+                if let Some(before) = before {
+                    prop_assert!(due.slot > before);
+                }
+                before = Some(due.slot);
+                slots += 1 + due.missed;
+            }
+            // Every slot up to now was either taken or counted as missed.
+            prop_assert_eq!(slots, (clock - first) / interval + 1);
+        }
+    }
+}
