@@ -1,0 +1,270 @@
+//! The configuration: text and environment in, [`Config`] out, or every
+//! mistake at once, each with its place and what helps.
+//!
+//! Three steps: [`tree`] (as written) → [`fields`] (typed, with mistakes) →
+//! [`Config`] (as meant: nothing in it is optional that has a default). Pure:
+//! file texts, the environment and a way to read further files are handed in.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::check::{Check, CheckName, Secret};
+
+pub mod mistake;
+pub mod settings;
+
+mod check;
+mod fields;
+mod read;
+mod show;
+mod substitute;
+mod tree;
+
+pub use check::ad_hoc;
+pub use mistake::{Mistake, Mistakes};
+pub use settings::schema;
+pub use show::show;
+
+/// What a configuration is read from.
+pub struct Sources<'a> {
+    /// The main file's path and text; without one the environment is all.
+    pub main: Option<(PathBuf, String)>,
+    /// The environment.
+    pub env: &'a BTreeMap<String, String>,
+    /// Reads a file, for `${file:…}` and `conf.d`.
+    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Lists a folder, sorted; none when it is not there.
+    pub list: &'a dyn Fn(&Path) -> io::Result<Vec<PathBuf>>,
+}
+
+/// A configuration without mistakes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is worth a word, but no mistake.
+    pub warnings: Vec<Mistake>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Everything that can be set, as meant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How to reach NATS, or how to run it.
+    pub nats: Nats,
+    /// The HTTP face.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+    /// When and how many.
+    pub scheduler: Scheduler,
+    /// The buckets.
+    pub store: StoreSettings,
+    /// The checks, in the order of their names.
+    pub checks: Vec<Arc<Check>>,
+}
+
+/// How to reach NATS, or how to run it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nats {
+    /// Where it is; `None` runs an embedded server.
+    pub url: Option<String>,
+    /// A `.creds` file.
+    pub credentials: Option<PathBuf>,
+    /// A token.
+    pub token: Option<Secret>,
+    /// A user name.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// An nkey seed.
+    pub nkey_seed: Option<Secret>,
+    /// Certificates to trust, PEM.
+    pub tls_ca: Option<PathBuf>,
+    /// Our certificate, PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Refuse to speak without TLS.
+    pub require_tls: bool,
+    /// In place of `_INBOX`.
+    pub inbox_prefix: Option<String>,
+    /// The embedded server's binary.
+    pub server_binary: Option<PathBuf>,
+    /// The embedded server's address.
+    pub listen: String,
+    /// How often the embedded server syncs to disk.
+    pub sync_interval: Option<SyncInterval>,
+    /// How many bytes the embedded server may store.
+    pub max_store: Option<u64>,
+}
+
+/// How often nats-server syncs to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncInterval {
+    /// So often; what was acknowledged since can be lost in a power cut.
+    Every(Duration),
+    /// Before each acknowledgement.
+    Always,
+}
+
+/// The HTTP face.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where it listens; `None` for nowhere.
+    pub listen: Option<String>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// How it is written.
+    pub format: LogFormat,
+    /// What is written: a level, or `tracing-subscriber` directives.
+    pub filter: String,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When and how many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scheduler {
+    /// Probes under way at once, in all.
+    pub concurrency: usize,
+    /// Probes under way at once at one target host.
+    pub per_host: usize,
+    /// How long runs in flight may take when the daemon stops.
+    pub grace: Duration,
+    /// The daemon's name in reports.
+    pub instance: Option<String>,
+    /// Run every check once right after the start.
+    pub fast_start: bool,
+    /// The grid on which starts are grouped; zero for none.
+    pub tick: Duration,
+}
+
+/// The buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// How long a report stays.
+    pub object_ttl: Duration,
+    /// Whether the operator said so.
+    pub object_ttl_set: bool,
+    /// How long a summary stays.
+    pub kv_ttl: Duration,
+    /// Whether the operator said so.
+    pub kv_ttl_set: bool,
+    /// Copies in a cluster, decided when a bucket is made.
+    pub replicas: usize,
+    /// What the object store holds.
+    pub object_content: ObjectContent,
+}
+
+/// What the object store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectContent {
+    /// The report.
+    Report,
+    /// The target's own JSON alone, byte for byte.
+    Document,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            object_ttl: Duration::from_secs(30),
+            object_ttl_set: false,
+            kv_ttl: Duration::from_secs(86_400),
+            kv_ttl_set: false,
+            replicas: 1,
+            object_content: ObjectContent::Report,
+        }
+    }
+}
+
+/// Reads and judges a configuration.
+///
+/// # Errors
+/// Every mistake that there is.
+pub fn load(sources: &Sources<'_>) -> Result<Loaded, Mistakes> {
+    let mut book = mistake::Book::default();
+    let root = tree::plant(sources, &mut book);
+    let config = read::config(&root, &mut book);
+    let files = book.files();
+    let warnings = book.warnings();
+    match (config, book.mistakes()) {
+        (Some(config), None) => Ok(Loaded {
+            config,
+            warnings,
+            files,
+        }),
+        (_, Some(mistakes)) => Err(mistakes),
+        (None, None) => Err(Mistakes::unknown()),
+    }
+}
+
+/// What a new configuration changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New checks.
+    pub added: Vec<CheckName>,
+    /// Checks of which something changed.
+    pub changed: Vec<CheckName>,
+    /// Checks that are gone.
+    pub removed: Vec<CheckName>,
+    /// Sections that only a restart changes.
+    pub restart: Vec<&'static str>,
+}
+
+/// Compares two configurations.
+pub fn diff(old: &Config, new: &Config) -> Changes {
+    let names = |config: &Config| -> BTreeMap<CheckName, Arc<Check>> {
+        config
+            .checks
+            .iter()
+            .map(|check| (check.name.clone(), Arc::clone(check)))
+            .collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let mut changes = Changes::default();
+    for (name, check) in &after {
+        match before.get(name) {
+            None => changes.added.push(name.clone()),
+            Some(old) if old != check => changes.changed.push(name.clone()),
+            Some(_) => {}
+        }
+    }
+    changes.removed = before
+        .into_keys()
+        .filter(|name| !after.contains_key(name))
+        .collect();
+    let sections = [
+        ("nats", old.nats != new.nats),
+        ("http", old.http != new.http),
+        ("log", old.log != new.log),
+        ("scheduler", old.scheduler != new.scheduler),
+        ("store", old.store != new.store),
+    ];
+    changes.restart = sections
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name)
+        .collect();
+    changes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! A configuration as text: every default filled in, every secret hidden.
+
+use std::{path::Path, time::Duration};
+
+use super::{Config, LogFormat, ObjectContent, SyncInterval};
+use crate::check::{Check, Secret, Severity};
+
+/// Writes `config` as TOML.
+pub fn show(config: &Config) -> String {
+    let mut out = Page::default();
+    nats(config, &mut out);
+    out.section("http");
+    out.text("listen", config.http.listen.as_deref().unwrap_or_default());
+    out.section("log");
+    out.text(
+        "format",
+        match config.log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        },
+    );
+    out.text("filter", &config.log.filter);
+    let scheduler = &config.scheduler;
+    out.section("scheduler");
+    out.plain("concurrency", scheduler.concurrency);
+    out.plain("per_host", scheduler.per_host);
+    out.duration("grace", scheduler.grace);
+    out.maybe("instance", scheduler.instance.as_deref());
+    out.plain("fast_start", scheduler.fast_start);
+    out.duration("tick", scheduler.tick);
+    out.section("store");
+    out.duration("object_ttl", config.store.object_ttl);
+    out.duration("kv_ttl", config.store.kv_ttl);
+    out.plain("replicas", config.store.replicas);
+    out.text(
+        "object_content",
+        match config.store.object_content {
+            ObjectContent::Report => "report",
+            ObjectContent::Document => "document",
+        },
+    );
+    for check in &config.checks {
+        show_check(check, &mut out);
+    }
+    out.0
+}
+
+fn nats(config: &Config, out: &mut Page) {
+    let nats = &config.nats;
+    out.section("nats");
+    out.maybe("url", nats.url.as_deref().map(without_userinfo).as_deref());
+    out.path("credentials", nats.credentials.as_deref());
+    out.secret("token", nats.token.as_ref());
+    out.maybe("user", nats.user.as_deref());
+    out.secret("password", nats.password.as_ref());
+    out.secret("nkey_seed", nats.nkey_seed.as_ref());
+    out.path("tls_ca", nats.tls_ca.as_deref());
+    out.path("tls_cert", nats.tls_cert.as_deref());
+    out.path("tls_key", nats.tls_key.as_deref());
+    out.plain("require_tls", nats.require_tls);
+    out.maybe("inbox_prefix", nats.inbox_prefix.as_deref());
+    out.path("server_binary", nats.server_binary.as_deref());
+    out.text("listen", &nats.listen);
+    match nats.sync_interval {
+        None => {}
+        Some(SyncInterval::Always) => out.text("sync_interval", "always"),
+        Some(SyncInterval::Every(every)) => out.duration("sync_interval", every),
+    }
+    if let Some(bytes) = nats.max_store {
+        out.plain("max_store", bytes);
+    }
+}
+
+fn show_check(check: &Check, out: &mut Page) {
+    let Page(text) = out;
+    text.push_str("\n[[check]]\n");
+    out.text("name", check.name.as_str());
+    out.text("url", &check.shown_url);
+    out.text("object", &check.object);
+    out.text("method", &check.target.method);
+    if !check.target.headers.is_empty() {
+        let headers = check
+            .target
+            .headers
+            .iter()
+            .map(|(name, _)| format!("{} = \"…\"", quoted(name)));
+        let headers = headers.collect::<Vec<_>>().join(", ");
+        out.plain("headers", format!("{{ {headers} }}"));
+    }
+    out.secret("body", check.target.body.as_ref());
+    out.duration("interval", check.interval);
+    out.duration("timeout", check.timeout);
+    out.maybe("group", check.group.as_deref());
+    let list = |items: &[String]| items.join(", ");
+    if !check.tags.is_empty() {
+        let tags: Vec<_> = check.tags.iter().map(|tag| quoted(tag)).collect();
+        out.plain("tags", format!("[{}]", list(&tags)));
+    }
+    if !check.rules.status.is_empty() {
+        let codes: Vec<_> = check.rules.status.iter().map(ToString::to_string).collect();
+        out.plain("status", format!("[{}]", list(&codes)));
+    }
+    if let Some(latency) = check.rules.max_latency {
+        out.duration("max_latency", latency);
+    }
+    out.plain("json", check.rules.json);
+    if !check.rules.expect.is_empty() {
+        let conditions: Vec<_> = check
+            .rules
+            .expect
+            .iter()
+            .map(|expect| match expect.severity {
+                Severity::Fail => quoted(&expect.cel),
+                Severity::Warn => {
+                    format!("{{ cel = {}, severity = \"warn\" }}", quoted(&expect.cel))
+                }
+            })
+            .collect();
+        out.plain("expect", format!("[{}]", list(&conditions)));
+    }
+    out.plain("fail_after", check.thresholds.fail_after);
+    out.plain("recover_after", check.thresholds.recover_after);
+    out.plain("max_redirects", check.target.max_redirects);
+    out.plain("max_body", check.target.max_body);
+}
+
+/// The text, while it is written.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn section(&mut self, name: &str) {
+        let gap = if self.0.is_empty() { "" } else { "\n" };
+        self.line(format_args!("{gap}[{name}]"));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        self.0.push_str(&line.to_string());
+        self.0.push('\n');
+    }
+
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{key} = {value}"));
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.plain(key, quoted(value));
+    }
+
+    fn maybe(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(key, value);
+        }
+    }
+
+    fn path(&mut self, key: &str, value: Option<&Path>) {
+        self.maybe(key, value.map(Path::to_string_lossy).as_deref());
+    }
+
+    fn secret(&mut self, key: &str, value: Option<&Secret>) {
+        self.maybe(key, value.map(|_| "…"));
+    }
+
+    fn duration(&mut self, key: &str, value: Duration) {
+        self.text(key, &humantime::format_duration(value).to_string());
+    }
+}
+
+/// Text as a TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A NATS URL without user and password.
+fn without_userinfo(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,131 @@
+//! `${env:NAME}`, `${env:NAME:-default}` and `${file:/path}` in any string;
+//! `$${` writes a plain `${`.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    Sources,
+    mistake::{Book, Place},
+    tree::{Node, Value},
+};
+
+/// Replaces in every string of the tree.
+pub(super) fn all(node: &mut Node, sources: &Sources<'_>, folder: Option<&Path>, book: &mut Book) {
+    match &mut node.value {
+        Value::Text(text) | Value::Raw(text) => {
+            if !text.contains("${") {
+                return;
+            }
+            let replaced = replace(text, &node.at, sources, folder, book);
+            node.shown = Some(replaced.shown);
+            node.secret = replaced.secret;
+            *text = replaced.text;
+        }
+        Value::List(items) => items
+            .iter_mut()
+            .for_each(|item| all(item, sources, folder, book)),
+        Value::Table(entries) => {
+            entries
+                .values_mut()
+                .for_each(|entry| all(&mut entry.node, sources, folder, book));
+        }
+        Value::Integer(_) | Value::Bool(_) | Value::Other(_) => {}
+    }
+}
+
+struct Replaced {
+    text: String,
+    shown: String,
+    secret: bool,
+}
+
+fn replace(
+    text: &str,
+    at: &Place,
+    sources: &Sources<'_>,
+    folder: Option<&Path>,
+    book: &mut Book,
+) -> Replaced {
+    let mut out = Replaced {
+        text: String::new(),
+        shown: String::new(),
+        secret: false,
+    };
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(before) = before.strip_suffix('$') {
+            out.plain(before);
+            out.plain("${");
+            rest = after;
+            continue;
+        }
+        out.plain(before);
+        let Some((reference, after)) = after.split_once('}') else {
+            book.mistake(at, "`${` without a `}`")
+                .hint("write `$${` for a plain `${`");
+            return out;
+        };
+        rest = after;
+        match look_up(reference, sources, folder) {
+            Ok(value) => {
+                out.text.push_str(&value);
+                out.shown.push('…');
+                out.secret = true;
+            }
+            Err((message, hint)) => book.mistake(at, message).hint(hint),
+        }
+    }
+    out.plain(rest);
+    out
+}
+
+impl Replaced {
+    fn plain(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.shown.push_str(text);
+    }
+}
+
+fn look_up(
+    reference: &str,
+    sources: &Sources<'_>,
+    folder: Option<&Path>,
+) -> Result<String, (String, String)> {
+    if let Some(name) = reference.strip_prefix("env:") {
+        let (name, default) = match name.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (name, None),
+        };
+        return match (sources.env.get(name), default) {
+            (Some(value), _) => Ok(value.clone()),
+            (None, Some(default)) => Ok(default.to_owned()),
+            (None, None) => Err((
+                format!("the environment variable `{name}` is not set"),
+                format!("set it, or write `${{env:{name}:-default}}`"),
+            )),
+        };
+    }
+    if let Some(path) = reference.strip_prefix("file:") {
+        let path = absolute(Path::new(path), sources, folder);
+        return match (sources.read)(&path) {
+            Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => Err((
+                format!("open `{}`: {error}", path.display()),
+                "the user that supercheck runs as must be able to read it".to_owned(),
+            )),
+        };
+    }
+    Err((
+        format!("`${{{reference}}}` is no reference"),
+        "there are `${env:NAME}` and `${file:/path}`; `$${` writes a plain `${`".to_owned(),
+    ))
+}
+
+/// Relative files are systemd's credentials, or beside the configuration.
+fn absolute(path: &Path, sources: &Sources<'_>, folder: Option<&Path>) -> PathBuf {
+    let credentials = sources.env.get("CREDENTIALS_DIRECTORY").map(Path::new);
+    match credentials.or(folder) {
+        Some(folder) if path.is_relative() => folder.join(path),
+        _ => path.to_owned(),
+    }
+}
