@@ -1,0 +1,140 @@
+//! Where a probe's time goes before the request is sent: name lookup, connect.
+//!
+//! reqwest does not tell, so the resolver and a layer around the connector
+//! write it into a note that belongs to the running probe.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::observation::Phase;
+
+tokio::task_local! {
+    /// The note of the probe that is running in this task.
+    pub(super) static TRACE: Trace;
+}
+
+/// A probe's note.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace(Arc<Mutex<Marks>>);
+
+#[derive(Debug, Default)]
+struct Marks {
+    dial_began: Option<Instant>,
+    lookup_began: Option<Instant>,
+    dns: Option<Duration>,
+    dialled: Option<Duration>,
+}
+
+impl Trace {
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the hop before.
+    pub(super) fn restart(&self) {
+        *self.marks() = Marks::default();
+    }
+
+    /// What is under way, as long as no head has come.
+    pub(super) fn phase(&self) -> Phase {
+        let marks = self.marks();
+        match (
+            marks.lookup_began,
+            marks.dns,
+            marks.dial_began,
+            marks.dialled,
+        ) {
+            (Some(_), None, ..) => Phase::Dns,
+            (_, _, Some(_), None) => Phase::Connect,
+            _ => Phase::FirstByte,
+        }
+    }
+
+    /// Whether a connection was made for this probe, rather than reused.
+    pub(super) fn dialled(&self) -> bool {
+        self.marks().dial_began.is_some()
+    }
+
+    /// The time of the lookup, and of the connect without it.
+    pub(super) fn times(&self) -> (Option<Duration>, Option<Duration>) {
+        let marks = self.marks();
+        let dns = marks.dns;
+        (
+            dns,
+            marks
+                .dialled
+                .map(|all| all.saturating_sub(dns.unwrap_or_default())),
+        )
+    }
+
+    pub(super) fn lookup_begins(&self) {
+        self.marks().lookup_began = Some(Instant::now());
+    }
+
+    pub(super) fn lookup_ends(&self) {
+        let mut marks = self.marks();
+        marks.dns = marks.lookup_began.map(|began| began.elapsed());
+    }
+
+    fn dial_begins(&self) {
+        self.marks().dial_began = Some(Instant::now());
+    }
+
+    fn dial_ends(&self) {
+        let mut marks = self.marks();
+        marks.dialled = marks.dial_began.map(|began| began.elapsed());
+    }
+}
+
+/// The layer around the connector that notes when a dial begins and ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dials;
+
+impl<S> tower_layer::Layer<S> for Dials {
+    type Service = Dial<S>;
+    fn layer(&self, inner: S) -> Dial<S> {
+        Dial { inner }
+    }
+}
+
+/// A connector that notes.
+#[derive(Clone, Debug)]
+pub(super) struct Dial<S> {
+    inner: S,
+}
+
+impl<S, R> tower_service::Service<R> for Dial<S>
+where
+    S: tower_service::Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        // Without a note, the pool dials on its own account.
+        let trace = TRACE.try_with(Clone::clone).ok();
+        if let Some(trace) = &trace {
+            trace.dial_begins();
+        }
+        let dialling = self.inner.call(request);
+        Box::pin(async move {
+            let connection = dialling.await;
+            if let (Some(trace), true) = (trace, connection.is_ok()) {
+                trace.dial_ends();
+            }
+            connection
+        })
+    }
+}

@@ -1,0 +1,97 @@
+//! The door to NATS JetStream: buckets, reports, summaries.
+//!
+//! The one place that names `async-nats` (with `serve/service`). A [`Store`]
+//! is cheap to clone; [`connection`] keeps it connected and its buckets made.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::jetstream::{self, context::ContextBuilder};
+use tokio::sync::watch;
+
+use crate::config::StoreSettings;
+
+pub mod buckets;
+pub mod connection;
+pub mod embedded;
+pub mod examine;
+pub mod object;
+pub mod read;
+pub mod trouble;
+pub mod write;
+
+pub use connection::{Link, connect};
+pub use trouble::{StoreError, Trouble};
+
+/// The object store of reports.
+pub const OBJECT_BUCKET: &str = "supercheck";
+/// The KV bucket of summaries.
+pub const KV_BUCKET: &str = "supercheck_kv";
+
+/// One publish or API request is given up after this long without an answer.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Publishes that may wait for their acknowledgement at once, over all of
+/// supercheck; the recorder's own window is smaller.
+const MAX_ACKS: usize = 8192;
+
+/// JetStream, as supercheck uses it.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: async_nats::Client,
+    js: jetstream::Context,
+    settings: Arc<StoreSettings>,
+    link: watch::Receiver<Link>,
+    /// Set when the connection is given up on purpose.
+    closing: Arc<AtomicBool>,
+}
+
+impl Store {
+    fn new(
+        client: async_nats::Client,
+        settings: StoreSettings,
+        link: watch::Receiver<Link>,
+        closing: Arc<AtomicBool>,
+    ) -> Self {
+        let js = ContextBuilder::new()
+            .timeout(ACK_TIMEOUT)
+            .ack_timeout(ACK_TIMEOUT)
+            .max_ack_inflight(MAX_ACKS)
+            .build(client.clone());
+        Self {
+            client,
+            js,
+            settings: Arc::new(settings),
+            link,
+            closing,
+        }
+    }
+
+    /// Whether NATS can be used now, and changes of it.
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// How the buckets are meant to be.
+    pub fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
+    /// Sends what is still buffered and closes the connection.
+    pub async fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        // Nothing more can be done about an error here: every write that
+        // matters has been acknowledged before.
+        let flushed = tokio::time::timeout(Duration::from_secs(1), self.client.flush()).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::debug!(%error, "flush before closing");
+        }
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "drain before closing");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Staying connected: the one connection, its events, and the [`Keeper`] that
+//! has the buckets made whenever NATS is (back) there.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_nats::{ConnectErrorKind, ConnectOptions, Event};
+use tokio::sync::{Notify, watch};
+
+use super::{Store, StoreError, Trouble, buckets::Drift};
+use crate::{
+    config::{Nats, StoreSettings},
+    error::Chain,
+};
+
+/// Whether NATS can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// No connection.
+    #[default]
+    Away,
+    /// Connected; the buckets are being prepared, or cannot be.
+    Connected,
+    /// Connected, and the buckets are there.
+    Ready,
+}
+
+/// A silent server is found out after two of these.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// Waits between attempts to connect or prepare grow to this.
+const MAX_DELAY: Duration = Duration::from_secs(4);
+
+/// Has the buckets made whenever NATS is there, and says so.
+#[derive(Debug)]
+pub struct Keeper {
+    store: Store,
+    link: watch::Sender<Link>,
+    wake: Arc<Notify>,
+    connected: watch::Receiver<u64>,
+}
+
+/// Makes a store for the NATS at `url`, which need not be there yet.
+///
+/// Everything waits until [`Keeper::run`] has found the server and prepared
+/// the buckets; [`Store::link`] tells.
+///
+/// # Errors
+/// When credentials or certificates cannot be read, or the URL is none.
+pub async fn connect(
+    nats: &Nats,
+    url: &str,
+    settings: StoreSettings,
+) -> Result<(Store, Keeper), StoreError> {
+    let (link, link_seen) = watch::channel(Link::Away);
+    // Counts connections; an odd number would mean nothing, a change does.
+    let (count, connected) = watch::channel(0u64);
+    let down = link.clone();
+    let closing = Arc::new(AtomicBool::new(false));
+    let on_purpose = Arc::clone(&closing);
+    let options = options(nats)
+        .await?
+        .retry_on_initial_connect()
+        .event_callback(move |event| {
+            on_event(&event, &count, &down, &on_purpose);
+            std::future::ready(())
+        });
+    let client = options
+        .connect(url)
+        .await
+        .map_err(|error| connect_error(url, error))?;
+    let store = Store::new(client, settings, link_seen, closing);
+    let keeper = Keeper {
+        store: store.clone(),
+        link,
+        wake: Arc::new(Notify::new()),
+        connected,
+    };
+    Ok((store, keeper))
+}
+
+/// Connects once, now, or fails: for commands.
+///
+/// # Errors
+/// When the server does not answer or refuses us.
+pub async fn connect_now(
+    nats: &Nats,
+    url: &str,
+    settings: StoreSettings,
+) -> Result<Store, StoreError> {
+    let (link, seen) = watch::channel(Link::Connected);
+    let options = options(nats).await?.max_reconnects(3);
+    let client = options
+        .connect(url)
+        .await
+        .map_err(|error| connect_error(url, error))?;
+    drop(link);
+    Ok(Store::new(client, settings, seen, Arc::default()))
+}
+
+impl Keeper {
+    /// Wakes the keeper to look at the buckets again: a write found one gone.
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    /// Runs until cancelled by dropping it.
+    pub async fn run(mut self) {
+        let mut delay = Duration::from_millis(50);
+        let mut said: Option<String> = None;
+        // Whether the last attempt left nothing to do.
+        let mut settled = true;
+        loop {
+            if settled {
+                tokio::select! {
+                    changed = self.connected.changed() => if changed.is_err() { return },
+                    () = self.wake.notified() => {}
+                }
+            } else {
+                // A new connection, or the time to try again, whichever is first.
+                tokio::select! {
+                    changed = self.connected.changed() => if changed.is_err() { return },
+                    () = tokio::time::sleep(delay) => delay = (delay * 2).min(MAX_DELAY),
+                }
+            }
+            if *self.link.borrow() == Link::Away {
+                settled = true;
+                continue;
+            }
+            match self.store.prepare().await {
+                Ok(drift) => {
+                    settled = true;
+                    delay = Duration::from_millis(50);
+                    said = None;
+                    self.ready(&drift);
+                }
+                Err(error) => {
+                    settled = false;
+                    let text = Chain(&error).to_string();
+                    if said.as_ref() != Some(&text) {
+                        let hint = error.hint().unwrap_or_default();
+                        tracing::warn!(error = %text, hint, "NATS cannot be used; trying again");
+                        said = Some(text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn ready(&self, drift: &[Drift]) {
+        // The connection may have gone while the buckets were looked at.
+        let turned = self.link.send_if_modified(|link| {
+            let turn = *link == Link::Connected;
+            if turn {
+                *link = Link::Ready;
+            }
+            turn
+        });
+        if turned {
+            let server = self.store.client.server_info();
+            tracing::info!(server = %server.server_name, version = %server.version, "connected to NATS");
+            for drift in drift {
+                tracing::warn!(
+                    hint = "`supercheck doctor --fix` changes what can be changed",
+                    "{drift}"
+                );
+            }
+        }
+    }
+}
+
+fn on_event(
+    event: &Event,
+    count: &watch::Sender<u64>,
+    link: &watch::Sender<Link>,
+    on_purpose: &AtomicBool,
+) {
+    match event {
+        Event::Connected => {
+            link.send_replace(Link::Connected);
+            count.send_modify(|count| *count += 1);
+        }
+        Event::Disconnected | Event::Closed => {
+            if link.send_replace(Link::Away) != Link::Away && !on_purpose.load(Ordering::Relaxed) {
+                tracing::warn!("lost NATS; checks go on, the newest results are kept");
+            }
+        }
+        Event::LameDuckMode => tracing::info!("the NATS server is about to shut down"),
+        Event::ServerError(error) => tracing::warn!(%error, "NATS server refused something"),
+        Event::SlowConsumer(_) | Event::Draining => tracing::debug!(%event, "NATS client"),
+        // Attempts to connect fail once per attempt; the first says enough.
+        Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
+    }
+}
+
+async fn options(nats: &Nats) -> Result<ConnectOptions, StoreError> {
+    let mut options = ConnectOptions::new()
+        .name("supercheck")
+        .ping_interval(PING_INTERVAL)
+        .require_tls(nats.require_tls)
+        .reconnect_delay_callback(delay);
+    if let Some(path) = &nats.credentials {
+        options = options.credentials_file(path).await.map_err(|error| {
+            let doing = format!("read the credentials `{}`", path.display());
+            StoreError::new(doing, Trouble::Denied, error)
+        })?;
+    }
+    if let Some(token) = &nats.token {
+        options = options.token(token.reveal().to_owned());
+    }
+    if let Some(user) = &nats.user {
+        let password = nats.password.as_ref().map_or("", |secret| secret.reveal());
+        options = options.user_and_password(user.clone(), password.to_owned());
+    }
+    if let Some(seed) = &nats.nkey_seed {
+        options = options.nkey(seed.reveal().to_owned());
+    }
+    if let Some(ca) = &nats.tls_ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let (Some(cert), Some(key)) = (&nats.tls_cert, &nats.tls_key) {
+        options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    if let Some(prefix) = &nats.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
+    }
+    Ok(options)
+}
+
+/// Waits before the n-th attempt: 0, then doubling to four seconds, with
+/// jitter so that many instances do not come back in one instant.
+fn delay(attempt: usize) -> Duration {
+    let Some(doublings) = attempt.checked_sub(2) else {
+        return Duration::ZERO;
+    };
+    let base = Duration::from_millis(20u64 << doublings.min(8)).min(MAX_DELAY);
+    base.mul_f64(0.75 + 0.5 * fastrand::f64())
+}
+
+fn connect_error(url: &str, error: async_nats::ConnectError) -> StoreError {
+    let trouble = match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            Trouble::Denied
+        }
+        ConnectErrorKind::Dns
+        | ConnectErrorKind::TimedOut
+        | ConnectErrorKind::Io
+        | ConnectErrorKind::MaxReconnects => Trouble::Away,
+        ConnectErrorKind::ServerParse | ConnectErrorKind::Tls => Trouble::Other,
+    };
+    StoreError::new(
+        format!("connect to NATS at `{}`", shown(url)),
+        trouble,
+        error,
+    )
+}
+
+/// `url` without user and password.
+pub fn shown(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => {
+            let (head, _) = url.split_at(scheme + 3);
+            let (_, tail) = url.split_at(at + 1);
+            format!("{head}{tail}")
+        }
+        _ => url.to_owned(),
+    }
+}

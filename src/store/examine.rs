@@ -1,0 +1,248 @@
+//! Examining NATS for `supercheck doctor`: what is there, what is amiss, and
+//! what helps.
+
+use std::time::Duration;
+
+use super::{
+    KV_BUCKET, Store, Trouble,
+    buckets::{self, Drift},
+};
+use crate::{clock, error::Chain};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// As it should be.
+    Good,
+    /// Works, but look at it.
+    Warning,
+    /// Does not work.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What was found.
+    pub found: String,
+    /// What helps.
+    pub hint: Option<String>,
+}
+
+/// Clocks may differ by this much before it is worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+/// The oldest server that supercheck is tested with.
+const OLDEST: (u64, u64, u64) = (2, 9, 10);
+
+impl Finding {
+    fn good(found: impl Into<String>) -> Self {
+        Self {
+            level: Level::Good,
+            found: found.into(),
+            hint: None,
+        }
+    }
+
+    fn warning(found: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            level: Level::Warning,
+            found: found.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    fn bad(found: impl Into<String>, hint: Option<&str>) -> Self {
+        Self {
+            level: Level::Bad,
+            found: found.into(),
+            hint: hint.map(str::to_owned),
+        }
+    }
+}
+
+impl Store {
+    /// Looks at everything that supercheck needs of the server. With `fix`,
+    /// makes what is missing and changes what can be changed.
+    pub async fn examine(&self, largest_body: usize, fix: bool) -> Vec<Finding> {
+        let mut findings = vec![self.server(), self.payload(largest_body)];
+        if fix {
+            findings.push(self.mend().await);
+        }
+        let mut usable = true;
+        for config in buckets::wanted(self.settings()) {
+            let (finding, there) = self.bucket(&config).await;
+            usable &= there;
+            findings.extend(finding);
+        }
+        if usable {
+            findings.push(self.write_and_clock().await);
+        }
+        findings
+    }
+
+    fn server(&self) -> Finding {
+        let info = self.client.server_info();
+        let found = format!(
+            "connected to nats-server {} (`{}`)",
+            info.version, info.server_name
+        );
+        match version(&info.version) {
+            Some(version) if version < OLDEST => Finding::warning(
+                found,
+                "supercheck is tested with nats-server 2.9.10 and newer; upgrade it",
+            ),
+            Some((2, 10, 20..=22)) => Finding::warning(
+                found,
+                "2.10.20 to 2.10.22 can lose a whole stream when the server is killed; upgrade to \
+                 2.10.23 or newer",
+            ),
+            _ => Finding::good(found),
+        }
+    }
+
+    /// Reports are cut in chunks that fit, answers to requests are not.
+    fn payload(&self, largest_body: usize) -> Finding {
+        let limit = self.client.server_info().max_payload;
+        let found = format!("the server takes messages of {limit} bytes");
+        if limit < largest_body.saturating_add(64 * 1024) && limit < 512 * 1024 {
+            Finding::warning(
+                found,
+                "raise the server's `max_payload` to 1MB, or lower `max_body`: longer documents \
+                 are cut in answers to requests",
+            )
+        } else {
+            Finding::good(found)
+        }
+    }
+
+    async fn mend(&self) -> Finding {
+        match self.fix_all().await {
+            Ok(fixed) if fixed.is_empty() => Finding::good("nothing to fix"),
+            Ok(fixed) => {
+                let list: Vec<_> = fixed.iter().map(ToString::to_string).collect();
+                Finding::good(format!("fixed: {}", list.join("; ")))
+            }
+            Err(error) => Finding::bad(format!("cannot fix: {}", Chain(&error)), error.hint()),
+        }
+    }
+
+    async fn bucket(&self, config: &async_nats::jetstream::stream::Config) -> (Vec<Finding>, bool) {
+        let name = &config.name;
+        match self.info(name).await {
+            Ok(Some(info)) => match buckets::compare(&info.config, config) {
+                Ok(drift) => {
+                    let bytes = info.state.bytes;
+                    let messages = info.state.messages;
+                    let mut findings = vec![Finding::good(format!(
+                        "`{name}` holds {messages} messages, {bytes} bytes"
+                    ))];
+                    findings.extend(drift.iter().map(of_drift));
+                    (findings, true)
+                }
+                Err(error) => (
+                    vec![Finding::bad(Chain(&error).to_string(), error.hint())],
+                    false,
+                ),
+            },
+            Ok(None) => {
+                let hint = "`supercheck serve` makes it when it connects, as does `doctor --fix`";
+                (
+                    vec![Finding::warning(format!("`{name}` is not there yet"), hint)],
+                    false,
+                )
+            }
+            Err(error) => {
+                let hint = if error.trouble == Trouble::Away {
+                    Some(
+                        "no answer can also mean a missing permission: the user needs to publish \
+                         to `$JS.API.>`, `$O.supercheck.>` and `$KV.supercheck_kv.>`, and to \
+                         subscribe to `_INBOX.>`",
+                    )
+                } else {
+                    error.hint()
+                };
+                (vec![Finding::bad(Chain(&error).to_string(), hint)], false)
+            }
+        }
+    }
+
+    /// Writes a tombstone under a key that no check can have, and compares the
+    /// server's time of it with ours.
+    async fn write_and_clock(&self) -> Finding {
+        // A check's name never begins with an underscore.
+        let subject = format!("$KV.{KV_BUCKET}._doctor");
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("KV-Operation", "PURGE");
+        headers.insert("Nats-Rollup", "sub");
+        let before = clock::now();
+        let sent = self
+            .js
+            .publish_with_headers(subject, headers, "".into())
+            .await;
+        let sequence = match sent {
+            Ok(ack) => ack.await.map(|ack| ack.sequence),
+            Err(error) => Err(error),
+        };
+        let sequence = match sequence {
+            Ok(sequence) => sequence,
+            Err(error) => {
+                let found = format!("cannot write to `{KV_BUCKET}`: {}", Chain(&error));
+                let hint = "the user needs to publish to `$O.supercheck.>` and \
+                            `$KV.supercheck_kv.>`; is the store full?";
+                return Finding::bad(found, Some(hint));
+            }
+        };
+        let after = clock::now();
+        let stream = match self.js.get_stream_no_info(buckets::kv_stream()).await {
+            Ok(stream) => stream,
+            Err(error) => return Finding::bad(Chain(&error).to_string(), None),
+        };
+        let Ok(message) = stream.get_raw_message(sequence).await else {
+            return Finding::good("the buckets can be written to");
+        };
+        let nanos = message.time.unix_timestamp_nanos();
+        let server = clock::Timestamp::from_millis(u64::try_from(nanos / 1_000_000).unwrap_or(0));
+        let ahead = server.since(after);
+        let behind = before.since(server);
+        let skew = ahead.max(behind);
+        if skew > CLOCK_TOLERANCE {
+            let way = if ahead > behind { "ahead of" } else { "behind" };
+            let skew = humantime::format_duration(Duration::from_secs(skew.as_secs()));
+            return Finding::warning(
+                format!("the server's clock is {skew} {way} ours"),
+                "let both follow a time server (NTP): freshness is judged by the clock",
+            );
+        }
+        Finding::good("the buckets can be written to, and the clocks agree")
+    }
+}
+
+fn of_drift(drift: &Drift) -> Finding {
+    let hint = if drift.fixable {
+        "`supercheck doctor --fix` changes it"
+    } else {
+        "it is decided when the bucket is made: delete the bucket to have it made anew"
+    };
+    Finding::warning(drift.to_string(), hint)
+}
+
+fn version(text: &str) -> Option<(u64, u64, u64)> {
+    let core = text.split(['-', '+']).next()?;
+    let mut parts = core.split('.').map(str::parse);
+    let mut next = || parts.next()?.ok();
+    Some((next()?, next()?, next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("2.10.25"), Some((2, 10, 25)));
+        assert_eq!(version("2.15.0-dev"), Some((2, 15, 0)));
+        assert_eq!(version(""), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Reading reports and summaries: direct gets with a digest check and no
+//! consumer, so a reader neither hangs nor leaves anything behind.
+
+use async_nats::jetstream::{
+    message::StreamMessage,
+    stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream},
+};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+
+use super::{
+    KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
+    buckets::{kv_stream, object_stream},
+    object::{self, Meta},
+};
+use crate::report::Summary;
+
+/// How often an object that was overwritten while being read is read again.
+const ATTEMPTS: u32 = 5;
+
+/// How many values are read at once.
+const READS: usize = 64;
+
+/// A value of the KV bucket that is no summary of ours.
+#[derive(Debug)]
+pub enum Known {
+    /// A summary.
+    Summary(Box<Summary>),
+    /// Something else, put there by another client.
+    Foreign {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: Bytes,
+    },
+}
+
+impl Store {
+    /// The object called `name`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When NATS does not answer, or the object keeps changing under us.
+    pub async fn report(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        let doing = || format!("read the report `{name}`");
+        let stream = self.stream(&object_stream()).await?;
+        for _ in 0..ATTEMPTS {
+            let subject = object::meta_subject(OBJECT_BUCKET, name);
+            let Some(message) = last(&stream, &subject).await? else {
+                return Ok(None);
+            };
+            let meta: Meta = serde_json::from_slice(&message.payload)
+                .map_err(|error| StoreError::new(doing(), Trouble::Other, error))?;
+            if meta.deleted {
+                return Ok(None);
+            }
+            if let Some(body) = self.chunks_of(&stream, &meta).await?
+                && meta.describes(&body)
+            {
+                return Ok(Some(body));
+            }
+            // A chunk is gone: it has expired a moment before its meta does,
+            // or another client overwrote and purged it. Look again.
+        }
+        Ok(None)
+    }
+
+    async fn chunks_of(
+        &self,
+        stream: &Stream<()>,
+        meta: &Meta,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let subject = object::chunk_subject(OBJECT_BUCKET, &meta.nuid);
+        if meta.chunks == 1 {
+            return Ok(last(stream, &subject).await?.map(|message| message.payload));
+        }
+        let mut body = Vec::new();
+        let mut sequence = None;
+        for _ in 0..meta.chunks {
+            let Some(message) = next(stream, &subject, sequence).await? else {
+                return Ok(None);
+            };
+            sequence = Some(message.sequence + 1);
+            body.extend_from_slice(&message.payload);
+        }
+        Ok(Some(body.into()))
+    }
+
+    /// The summary under `check`, or whatever another client put there.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn summary(&self, check: &str) -> Result<Option<Known>, StoreError> {
+        let stream = self.stream(&kv_stream()).await?;
+        let subject = format!("$KV.{KV_BUCKET}.{check}");
+        let message = last(&stream, &subject)
+            .await?
+            .filter(|message| !is_tombstone(message));
+        Ok(message.map(|message| known(check, message.payload)))
+    }
+
+    /// The summaries under `names`, of those that have one.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn summaries_of(&self, names: Vec<String>) -> Result<Vec<Summary>, StoreError> {
+        let mut gets = futures_util::stream::iter(names)
+            .map(|name| async move { self.summary(&name).await })
+            .buffered(READS);
+        let mut found = Vec::new();
+        while let Some(known) = gets.next().await {
+            if let Some(Known::Summary(summary)) = known? {
+                found.push(*summary);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every value of the KV bucket, in the order of its keys.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn summaries(&self) -> Result<Vec<Known>, StoreError> {
+        let doing = "list the summaries";
+        let kv = self
+            .js
+            .get_key_value(KV_BUCKET)
+            .await
+            .map_err(|error| StoreError::new(doing, missing_or_away(&error), error))?;
+        let mut keys = kv
+            .keys()
+            .await
+            .map_err(|error| StoreError::new(doing, Trouble::Away, error))?;
+        let mut names = Vec::new();
+        while let Some(key) = keys.next().await {
+            names.push(key.map_err(|error| StoreError::new(doing, Trouble::Away, error))?);
+        }
+        names.sort_unstable();
+        let mut found = Vec::with_capacity(names.len());
+        let mut gets = futures_util::stream::iter(names)
+            .map(|name| async move { self.summary(&name).await })
+            .buffered(READS);
+        while let Some(summary) = gets.next().await {
+            found.extend(summary?);
+        }
+        Ok(found)
+    }
+
+    async fn stream(&self, name: &str) -> Result<Stream<()>, StoreError> {
+        self.js
+            .get_stream_no_info(name)
+            .await
+            .map_err(|error| StoreError::new(format!("use stream `{name}`"), Trouble::Other, error))
+    }
+}
+
+fn missing_or_away(error: &async_nats::jetstream::context::KeyValueError) -> Trouble {
+    use async_nats::jetstream::context::KeyValueErrorKind;
+    match error.kind() {
+        KeyValueErrorKind::GetBucket => Trouble::Missing,
+        KeyValueErrorKind::InvalidStoreName | KeyValueErrorKind::JetStream => Trouble::Away,
+    }
+}
+
+/// Reads a KV value; what does not parse is somebody else's.
+fn known(key: &str, value: Bytes) -> Known {
+    match serde_json::from_slice::<Summary>(&value) {
+        Ok(summary) => Known::Summary(Box::new(summary)),
+        Err(_) => Known::Foreign {
+            key: key.to_owned(),
+            value,
+        },
+    }
+}
+
+/// KV clients delete by a message without a value.
+fn is_tombstone(message: &StreamMessage) -> bool {
+    message
+        .headers
+        .get("KV-Operation")
+        .is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
+}
+
+/// The newest message on `subject`. A stream that some client made without
+/// direct gets is asked through the leader.
+async fn last(stream: &Stream<()>, subject: &str) -> Result<Option<StreamMessage>, StoreError> {
+    let doing = || format!("read `{subject}`");
+    match stream.direct_get_last_for_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) => match error.kind() {
+            DirectGetErrorKind::NotFound => Ok(None),
+            DirectGetErrorKind::ErrorResponse(..)
+            | DirectGetErrorKind::Request
+            | DirectGetErrorKind::Other => {
+                match stream.get_last_raw_message_by_subject(subject).await {
+                    Ok(message) => Ok(Some(message)),
+                    Err(raw) => match raw.kind() {
+                        LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                        LastRawMessageErrorKind::JetStream(cause) => Err(StoreError::new(
+                            doing(),
+                            super::trouble::of_api(&cause),
+                            raw,
+                        )),
+                        LastRawMessageErrorKind::InvalidSubject
+                        | LastRawMessageErrorKind::Other => {
+                            Err(StoreError::new(doing(), Trouble::Away, raw))
+                        }
+                    },
+                }
+            }
+            DirectGetErrorKind::TimedOut => Err(StoreError::new(doing(), Trouble::Away, error)),
+            DirectGetErrorKind::InvalidSubject => {
+                Err(StoreError::new(doing(), Trouble::Other, error))
+            }
+        },
+    }
+}
+
+/// The first message on `subject` at or after `sequence`.
+async fn next(
+    stream: &Stream<()>,
+    subject: &str,
+    sequence: Option<u64>,
+) -> Result<Option<StreamMessage>, StoreError> {
+    let found = match sequence {
+        Some(sequence) => {
+            stream
+                .direct_get_next_for_subject(subject, Some(sequence))
+                .await
+        }
+        None => stream.direct_get_first_for_subject(subject).await,
+    };
+    match found {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::new(
+            format!("read `{subject}`"),
+            Trouble::Away,
+            error,
+        )),
+    }
+}

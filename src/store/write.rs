@@ -1,0 +1,166 @@
+//! Writing one run: report and summary in one pipeline, one round trip.
+//!
+//! `ObjectStore::put` looks the object up first, waits for each message and
+//! purges the old chunk, which makes readers that hold the old meta hang.
+//! Here every write has fresh chunks, nothing is purged (the bucket's age
+//! limit removes what was replaced), and all acknowledgements are awaited
+//! together: a third of the server's work, and a reader always finds a whole
+//! object.
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{context::PublishAckFuture, publish::PublishAck},
+};
+use bytes::Bytes;
+
+use super::{
+    KV_BUCKET, OBJECT_BUCKET, Store, StoreError,
+    object::{self, Meta},
+    trouble,
+};
+use crate::clock::Timestamp;
+
+/// What one run leaves in NATS.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The check's name: the summary's key.
+    pub check: String,
+    /// The summary's JSON.
+    pub summary: Bytes,
+    /// The report, unless it is too old for the cache.
+    pub object: Option<Object>,
+}
+
+/// A named object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub body: Bytes,
+}
+
+/// A record on its way: everything is sent, nothing acknowledged yet.
+#[derive(Debug)]
+pub struct Sent {
+    check: String,
+    acks: Vec<PublishAckFuture>,
+}
+
+impl Store {
+    /// Sends `record`; [`Sent::stored`] waits for the acknowledgements.
+    ///
+    /// Records sent one after the other are stored in that order.
+    ///
+    /// # Errors
+    /// When the connection takes no more, or a message is too large.
+    pub async fn send(&self, record: &Record) -> Result<Sent, StoreError> {
+        let mut acks = Vec::with_capacity(3);
+        if let Some(object) = &record.object {
+            self.send_object(object, &mut acks).await?;
+        }
+        let subject = format!("$KV.{KV_BUCKET}.{}", record.check);
+        acks.push(
+            self.publish(&record.check, subject, None, record.summary.clone())
+                .await?,
+        );
+        Ok(Sent {
+            check: record.check.clone(),
+            acks,
+        })
+    }
+
+    /// The chunks go first: one connection and one stream keep their order,
+    /// so a meta is never there before its chunks.
+    async fn send_object(
+        &self,
+        object: &Object,
+        acks: &mut Vec<PublishAckFuture>,
+    ) -> Result<(), StoreError> {
+        let nuid = nuid::next();
+        let limit = self.client.server_info().max_payload;
+        // Room for headers; a server that has not told its limit takes chunks
+        // of the usual size.
+        let size = if limit > 2048 {
+            object::CHUNK.min(limit - 1024)
+        } else {
+            object::CHUNK
+        };
+        let meta = Meta::new(
+            OBJECT_BUCKET,
+            &object.name,
+            &nuid,
+            &object.body,
+            size,
+            crate::clock::now(),
+        );
+        for chunk in object::chunks(&object.body, size) {
+            let subject = object::chunk_subject(OBJECT_BUCKET, &nuid);
+            acks.push(self.publish(&object.name, subject, None, chunk).await?);
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Rollup", "sub");
+        let meta = serde_json::to_vec(&meta).map_err(|error| {
+            StoreError::new("encode an object's meta", trouble::Trouble::Other, error)
+        })?;
+        let subject = object::meta_subject(OBJECT_BUCKET, &object.name);
+        acks.push(
+            self.publish(&object.name, subject, Some(headers), meta.into())
+                .await?,
+        );
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        what: &str,
+        subject: String,
+        headers: Option<HeaderMap>,
+        body: Bytes,
+    ) -> Result<PublishAckFuture, StoreError> {
+        let sent = match headers {
+            Some(headers) => self.js.publish_with_headers(subject, headers, body).await,
+            None => self.js.publish(subject, body).await,
+        };
+        sent.map_err(|error| {
+            StoreError::new(
+                format!("store `{what}`"),
+                trouble::of_publish(&error),
+                error,
+            )
+        })
+    }
+
+    /// Whether a report checked at `checked_at` still belongs into the cache.
+    pub fn is_fresh(&self, checked_at: Timestamp, now: Timestamp) -> bool {
+        let ttl = self.settings.object_ttl;
+        ttl.is_zero() || now.since(checked_at) < ttl
+    }
+}
+
+impl Sent {
+    /// Waits until the server has stored everything.
+    ///
+    /// # Errors
+    /// The first refusal, or that no answer came in time.
+    pub async fn stored(self) -> Result<(), StoreError> {
+        let mut failed = None;
+        for ack in self.acks {
+            let ack: Result<PublishAck, _> = ack.await;
+            if let Err(error) = ack {
+                failed.get_or_insert(error);
+            }
+        }
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                let trouble = trouble::of_publish(&error);
+                Err(StoreError::new(
+                    format!("store the report of `{}`", self.check),
+                    trouble,
+                    error,
+                ))
+            }
+        }
+    }
+}
