@@ -1,0 +1,221 @@
+//! `supercheck check`: probes here and now, and says why. Stores nothing and
+//! needs no NATS.
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::Arc,
+};
+
+use clap::Args;
+use futures_util::StreamExt as _;
+
+use super::{
+    Failure, Global, load,
+    out::{self, Cell},
+};
+use crate::{
+    check::Check,
+    config,
+    error::Exit,
+    near::nearest,
+    observation::Observation,
+    probe::{Prober, ProberSettings},
+    report::{Expectation, Status, millis},
+    verdict::{Judge, Judgement},
+};
+
+/// How many targets are probed at once.
+const AT_ONCE: usize = 32;
+
+/// What `check` is told.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Checks of the configuration, or URLs [default: all checks]
+    #[arg(value_name = "NAME|URL")]
+    targets: Vec<String>,
+    /// One JSON document a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// One target, probed and judged.
+struct Outcome {
+    check: Arc<Check>,
+    observation: Observation,
+    judgement: Judgement,
+}
+
+/// Probes the targets. The exit code is that of the worst verdict.
+///
+/// # Errors
+/// When a name is not configured.
+pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
+    let checks = checks(global, &options.targets)?;
+    out::block_on(async {
+        let prober = Prober::new(&ProberSettings::default())
+            .map_err(|error| Failure::new(Exit::Bug, error))?;
+        let mut outcomes = Vec::with_capacity(checks.len());
+        let mut progress = Progress::new(checks.len());
+        let mut runs = futures_util::stream::iter(checks)
+            .map(|check| probe(&prober, check))
+            .buffer_unordered(AT_ONCE);
+        while let Some(outcome) = runs.next().await {
+            outcomes.push(outcome?);
+            progress.done(outcomes.len());
+        }
+        progress.clear();
+        outcomes.sort_by(|a, b| a.check.name.cmp(&b.check.name));
+        out::print(&if options.json {
+            json(&outcomes)
+        } else {
+            table(&outcomes)
+        })?;
+        Ok(out::exit(outcomes.iter().map(status)))
+    })
+}
+
+async fn probe(prober: &Prober, check: Arc<Check>) -> Result<Outcome, Failure> {
+    let judge = Judge::new(&check.rules).map_err(|(_, error)| Failure::new(Exit::Config, error))?;
+    let observation = prober.probe(&check.target, check.timeout).await;
+    let judgement = judge.judge(&observation);
+    Ok(Outcome {
+        check,
+        observation,
+        judgement,
+    })
+}
+
+/// The checks named. URLs alone need no configuration at all.
+fn checks(global: &Global, targets: &[String]) -> Result<Vec<Arc<Check>>, Failure> {
+    let is_url = |target: &String| target.contains("://");
+    let configured = if !targets.is_empty() && targets.iter().all(is_url) {
+        Vec::new()
+    } else {
+        load::load(global.config.as_deref())?.config.checks
+    };
+    if targets.is_empty() {
+        return Ok(configured);
+    }
+    targets
+        .iter()
+        .map(|target| {
+            if is_url(target) {
+                return config::ad_hoc(target)
+                    .map(Arc::new)
+                    .map_err(|error| Failure::new(Exit::Usage, anyhow::Error::msg(error)));
+            }
+            let found = configured
+                .iter()
+                .find(|check| check.name.as_str() == target);
+            found.cloned().ok_or_else(|| unknown(target, &configured))
+        })
+        .collect()
+}
+
+fn unknown(target: &str, configured: &[Arc<Check>]) -> Failure {
+    let hint = nearest(target, configured.iter().map(|check| check.name.as_str())).map_or_else(
+        || "a URL starts with `http://` or `https://`".to_owned(),
+        |near| {
+            format!(
+                "did you mean `{near}`? `supercheck check` alone runs all {}",
+                configured.len()
+            )
+        },
+    );
+    Failure {
+        exit: Exit::Usage,
+        error: anyhow::anyhow!("no check is named `{target}`"),
+        hint: Some(hint),
+    }
+}
+
+fn status(outcome: &Outcome) -> Status {
+    out::of_verdict(outcome.judgement.verdict)
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let colour = out::colour();
+    let mut rows = Vec::new();
+    for outcome in outcomes {
+        let http = outcome
+            .observation
+            .response
+            .as_ref()
+            .map(|response| response.status);
+        rows.push(vec![
+            Cell::plain(outcome.check.name.as_str()),
+            Cell::status(status(outcome), colour),
+            Cell::plain(format!("{:.0} ms", millis(outcome.observation.latency))),
+            Cell::plain(http.map_or_else(|| "-".to_owned(), |code| code.to_string())),
+            Cell::plain(&outcome.judgement.message),
+        ]);
+    }
+    let mut text = out::table(&["CHECK", "STATUS", "LATENCY", "HTTP", "MESSAGE"], &rows);
+    // One target is looked at closely: every expectation is shown.
+    if let [outcome] = outcomes {
+        for Expectation {
+            expect,
+            met,
+            finding,
+        } in &outcome.judgement.expectations
+        {
+            let mark = if *met { "met    " } else { "not met" };
+            let finding = finding
+                .as_ref()
+                .map(|text| format!(": {text}"))
+                .unwrap_or_default();
+            text.push_str(&format!("  {mark}  {expect}{finding}\n"));
+        }
+    }
+    text
+}
+
+fn json(outcomes: &[Outcome]) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let response = outcome.observation.response.as_ref();
+        let value = serde_json::json!({
+            "check": outcome.check.name.as_str(),
+            "url": outcome.check.shown_url,
+            "verdict": outcome.judgement.verdict,
+            "message": outcome.judgement.message,
+            "checked_at": outcome.observation.started_at,
+            "latency_ms": millis(outcome.observation.latency),
+            "http_status": response.map(|response| response.status),
+            "expectations": outcome.judgement.expectations,
+            "document": outcome.judgement.document,
+        });
+        text.push_str(&value.to_string());
+        text.push('\n');
+    }
+    text
+}
+
+/// Says how far it is, on a terminal, when there is more than a glance to wait.
+struct Progress {
+    all: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(all: usize) -> Self {
+        Self {
+            all,
+            shown: all > 1 && io::stderr().is_terminal(),
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is not data")]
+    fn done(&mut self, done: usize) {
+        if self.shown {
+            eprint!("\r\x1b[K{done} of {} probed", self.all);
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is not data")]
+    fn clear(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Logging: human text on a terminal, JSON when asked; always on stderr.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::{EnvFilter, fmt::time::FormatTime};
+
+use crate::config::{Log, LogFormat};
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Timestamps as everywhere in supercheck.
+struct Wall;
+
+impl FormatTime for Wall {
+    fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        write!(w, "{}", crate::clock::now())
+    }
+}
+
+/// Begins logging. `RUST_LOG` wins over the configured filter.
+pub fn begin(asked: Option<Format>, log: &Log) {
+    let format = asked.unwrap_or(match log.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Text => Format::Text,
+    });
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        // The client's own account of its connection repeats the keeper's.
+        EnvFilter::new(format!("async_nats=error,{}", log.filter))
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(Wall)
+        .with_writer(io::stderr);
+    let began = match format {
+        Format::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+        Format::Text => {
+            let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            builder.with_ansi(colour).with_target(false).try_init()
+        }
+    };
+    // Only a second call in one process fails; then logging is on already.
+    drop(began);
+}

@@ -1,0 +1,96 @@
+//! `supercheck serve`: the daemon.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, Global, load, log};
+use crate::{
+    daemon::{self, Ended, Settings},
+    error::Exit,
+};
+
+/// What `serve` is told.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// End with exit code 69 when NATS cannot be used at the start
+    #[arg(long)]
+    require_nats: bool,
+    /// Run every check once within 1.5 s of the start
+    #[arg(long)]
+    fast_start: bool,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// Mistakes in the configuration, or a socket that cannot be opened.
+pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
+    let named = global.config.clone();
+    let mut loaded = load::load(named.as_deref())?;
+    log::begin(global.log, &loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    loaded.config.scheduler.fast_start |= options.fast_start;
+    let instance = loaded
+        .config
+        .scheduler
+        .instance
+        .clone()
+        .unwrap_or_else(instance);
+    let settings = Settings {
+        config: loaded.config,
+        reload: Box::new(move || {
+            let loaded =
+                load::load(named.as_deref()).map_err(|failure| failure.error.to_string())?;
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            Ok(loaded.config)
+        }),
+        state: state_directory(),
+        instance,
+        require_nats: options.require_nats,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Exit::Bug,
+                anyhow::Error::new(error).context("start the runtime"),
+            )
+        })?;
+    let ended = runtime
+        .block_on(daemon::run(settings))
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    Ok(match ended {
+        Ended::Stopped => Exit::Ok,
+        Ended::Broken => Exit::Bug,
+        Ended::NoNats => Exit::Unavailable,
+    })
+}
+
+/// `$STATE_DIRECTORY` (systemd), else the user's own by the XDG rules.
+fn state_directory() -> PathBuf {
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    var("STATE_DIRECTORY")
+        .or_else(|| var("XDG_STATE_HOME").map(|home| home.join("supercheck")))
+        .or_else(|| var("HOME").map(|home| home.join(".local/state/supercheck")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/supercheck"))
+}
+
+/// `<host>-<process id>`: unique among the daemons of a host at one time.
+fn instance() -> String {
+    let uname = rustix::system::uname();
+    format!(
+        "{}-{}",
+        uname.nodename().to_string_lossy(),
+        std::process::id()
+    )
+}

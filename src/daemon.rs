@@ -1,0 +1,402 @@
+//! The daemon: builds the parts, spawns them, reloads them, stops them.
+//!
+//! Sockets are opened here and handed down. The order of stopping is: no new
+//! triggers, runs in flight finish within the grace, the recorder drains, HTTP
+//! says `draining` and stops, NATS drains, the embedded server ends.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+use tracing::{info, warn};
+
+use crate::{
+    check::CheckName,
+    config::{self, Config},
+    probe::{Prober, ProberSettings},
+    recorder::{self, Recorder},
+    runner::{Limits, Runner},
+    schedule::Layout,
+    serve::http::{self, Face},
+    store::{self, Link, Store, embedded::Embedded},
+    tasks::Tasks,
+    triggers::{self, Cells},
+};
+
+/// Scheduling waits this long for what an earlier daemon stored.
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// With `--fast-start` every check runs once within this time of the start.
+const FAST_START: Duration = Duration::from_millis(1500);
+/// With `--require-nats`, NATS must be usable within this time.
+const REQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads the configuration again; the error is what the operator is shown.
+pub type Reload = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
+
+/// What the daemon needs beside its configuration.
+pub struct Settings {
+    /// The configuration, judged.
+    pub config: Config,
+    /// Reads it again.
+    pub reload: Reload,
+    /// Where state lives: the embedded NATS's store.
+    pub state: PathBuf,
+    /// The name of this instance in reports.
+    pub instance: String,
+    /// Whether to end with an error when NATS cannot be used at the start.
+    pub require_nats: bool,
+}
+
+/// How the daemon ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Asked to, and everything was finished.
+    Stopped,
+    /// A task of ours broke.
+    Broken,
+    /// NATS was required and could not be used.
+    NoNats,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// When a socket cannot be opened or the embedded server not be started.
+pub async fn run(settings: Settings) -> Result<Ended> {
+    let mut signals = Signals::listen()?;
+    let mut daemon = Daemon::start(settings).await?;
+    if daemon.settings.require_nats && !daemon.usable(REQUIRE_TIMEOUT).await {
+        tracing::error!("NATS cannot be used, and `--require-nats` asks for it");
+        daemon.stop(&mut signals).await;
+        return Ok(Ended::NoNats);
+    }
+    loop {
+        tokio::select! {
+            task = daemon.broken() => {
+                tracing::error!(task, "ending, so that a whole daemon can be started");
+                daemon.stop(&mut signals).await;
+                return Ok(Ended::Broken);
+            }
+            heard = signals.next() => match heard {
+                Heard::Reload => daemon.reload(),
+                Heard::Stop(signal) => {
+                    info!(signal, "stopping");
+                    daemon.stop(&mut signals).await;
+                    return Ok(Ended::Stopped);
+                }
+            }
+        }
+    }
+}
+
+/// The parts, running.
+struct Daemon {
+    settings: Settings,
+    /// What triggers and runs checks: stopped first.
+    work: Tasks,
+    /// What the work stands on: stopped when the work is done.
+    ground: Tasks,
+    /// The embedded NATS server: stopped last.
+    cellar: Tasks,
+    store: Store,
+    recorder: Recorder,
+    runner: Arc<Runner>,
+    cells: watch::Sender<Arc<Cells>>,
+    face: Face,
+}
+
+impl Daemon {
+    async fn start(settings: Settings) -> Result<Self> {
+        let config = &settings.config;
+        let (work, ground, cellar) = (Tasks::default(), Tasks::default(), Tasks::default());
+        // Sockets first: a port that is taken is found before anything runs.
+        let listener = match &config.http.listen {
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .with_context(|| format!("listen on `{address}`, for `http.listen`"))?,
+            ),
+            None => None,
+        };
+        let url = match &config.nats.url {
+            Some(url) => url.clone(),
+            None => embed(config, &settings, &cellar).await?,
+        };
+        let (store, keeper) = store::connect(&config.nats, &url, config.store.clone()).await?;
+        let face = Face::new(store.link());
+        if let Some(listener) = listener {
+            let address = listener
+                .local_addr()
+                .context("read the listener's address")?;
+            info!(%address, "listening");
+            let (until, face) = (ground.stop().clone().cancelled_owned(), face.clone());
+            ground.spawn("http", async move {
+                if let Err(error) = http::serve(listener, face, until).await {
+                    warn!(%error, "the HTTP listener broke");
+                }
+            });
+        }
+        let recorder = Recorder::default();
+        let runner = Arc::new(runner(config, &settings.instance, &recorder, &work)?);
+        let cells = runner.cells(&config.checks, &BTreeMap::new())?;
+        let (cells, _) = watch::channel(Arc::new(cells));
+        let daemon = Self {
+            work,
+            ground,
+            cellar,
+            store,
+            recorder,
+            runner,
+            cells,
+            face,
+            settings,
+        };
+        daemon.spawn(keeper);
+        Ok(daemon)
+    }
+
+    fn spawn(&self, keeper: store::connection::Keeper) {
+        let config = &self.settings.config;
+        let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
+        let (recorder, store) = (self.recorder.clone(), self.store.clone());
+        let (wake, cells) = (keeper.waker(), self.cells.subscribe());
+        self.ground.spawn("keeper", keeper.run());
+        self.ground.spawn("recorder", async move {
+            adopt(&store, &cells).await;
+            // The scheduler may have stopped waiting.
+            drop(adopted);
+            recorder::store(recorder, store, wake).await;
+        });
+        let layout = Layout {
+            tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
+            fast_start: config
+                .scheduler
+                .fast_start
+                .then(|| u64::try_from(FAST_START.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let (cells, runner) = (self.cells.subscribe(), Arc::clone(&self.runner));
+        let stop = self.work.stop().clone();
+        let n_checks = config.checks.len();
+        self.work.spawn("schedule", async move {
+            // The sender is dropped, without a word, when everything is read.
+            if tokio::time::timeout(ADOPT_TIMEOUT, may_schedule)
+                .await
+                .is_err()
+            {
+                tracing::debug!("earlier summaries not read in time; scheduling begins");
+            }
+            info!(checks = n_checks, "serving");
+            triggers::follow(cells, runner, layout, stop).await;
+        });
+    }
+
+    async fn usable(&self, within: Duration) -> bool {
+        let mut link = self.store.link();
+        let ready = link.wait_for(|link| *link == Link::Ready);
+        matches!(tokio::time::timeout(within, ready).await, Ok(Ok(_)))
+    }
+
+    async fn broken(&self) -> &'static str {
+        tokio::select! {
+            task = self.work.broken() => task,
+            task = self.ground.broken() => task,
+            task = self.cellar.broken() => task,
+        }
+    }
+
+    /// Reads the configuration again and swaps in what changed; a file with
+    /// mistakes changes nothing.
+    fn reload(&mut self) {
+        let new = match (self.settings.reload)() {
+            Ok(new) => new,
+            Err(mistakes) => {
+                warn!("configuration not reloaded; the old one stays:\n{mistakes}");
+                return;
+            }
+        };
+        let changes = config::diff(&self.settings.config, &new);
+        let before = Arc::clone(&self.cells.borrow());
+        let cells = match self.runner.cells(&new.checks, &before) {
+            Ok(cells) => cells,
+            Err(error) => {
+                warn!(%error, "configuration not reloaded; the old one stays");
+                return;
+            }
+        };
+        self.cells.send_replace(Arc::new(cells));
+        let list = |names: &[CheckName]| {
+            names
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        info!(
+            added = list(&changes.added),
+            changed = list(&changes.changed),
+            removed = list(&changes.removed),
+            checks = new.checks.len(),
+            "configuration reloaded"
+        );
+        if !changes.restart.is_empty() {
+            let settings = changes.restart.join(", ");
+            warn!(settings, "these settings change at the next restart only");
+        }
+        self.settings.config.checks = new.checks;
+    }
+
+    async fn stop(self, signals: &mut Signals) {
+        let orderly = async {
+            let began = tokio::time::Instant::now();
+            let grace = self.settings.config.scheduler.grace;
+            self.face.drain();
+            let unfinished = self.unfinished();
+            if self.work.finish(grace).await > 0 {
+                warn!(
+                    "stopped after the {} grace with unfinished runs: {}",
+                    humantime::format_duration(grace),
+                    unfinished().join(", ")
+                );
+            }
+            self.drain_recorder(grace.saturating_sub(began.elapsed()))
+                .await;
+            self.store.close().await;
+            self.ground.finish(Duration::from_millis(500)).await;
+            self.cellar.finish(Duration::from_secs(6)).await;
+            info!("stopped");
+        };
+        tokio::select! {
+            () = orderly => {}
+            name = signals.stop() => warn!(signal = name, "a second signal: ending at once"),
+        }
+    }
+
+    /// Names the checks whose run is in flight, when called.
+    fn unfinished(&self) -> impl Fn() -> Vec<String> + use<> {
+        let cells = Arc::clone(&self.cells.borrow());
+        // The tasks are dropped by the time this is asked, and free their
+        // checks, so the names are taken now.
+        let names: Vec<_> = cells
+            .values()
+            .filter(|cell| cell.in_flight())
+            .map(|cell| format!("`{}`", cell.check.name))
+            .collect();
+        move || names.clone()
+    }
+
+    async fn drain_recorder(&self, within: Duration) {
+        let within = within.max(Duration::from_millis(500));
+        if *self.store.link().borrow() == Link::Ready {
+            let drained = self.recorder.drained();
+            if tokio::time::timeout(within, drained).await.is_ok() {
+                return;
+            }
+        }
+        let left = self.recorder.unstored();
+        if left > 0 {
+            warn!(
+                results = left,
+                "stopped with results that NATS did not take"
+            );
+        }
+    }
+}
+
+/// Starts the embedded NATS server and returns its URL.
+async fn embed(config: &Config, settings: &Settings, cellar: &Tasks) -> Result<String> {
+    let embedded = Embedded::prepare(&config.nats, &settings.state).await?;
+    let url = embedded.url();
+    let child = embedded.start()?;
+    info!(%url, state = %settings.state.display(), "started the embedded nats-server");
+    cellar.spawn(
+        "embedded nats-server",
+        embedded.run(child, cellar.stop().clone()),
+    );
+    Ok(url)
+}
+
+fn runner(config: &Config, instance: &str, recorder: &Recorder, work: &Tasks) -> Result<Runner> {
+    let prober = Prober::new(&ProberSettings::default())?;
+    let limits = Limits {
+        concurrency: config.scheduler.concurrency,
+        per_host: config.scheduler.per_host,
+    };
+    Ok(Runner::new(
+        prober,
+        instance.to_owned(),
+        limits,
+        recorder.clone(),
+        work.clone(),
+    ))
+}
+
+/// Reads back what an earlier daemon stored, once NATS is there.
+async fn adopt(store: &Store, cells: &watch::Receiver<Arc<Cells>>) {
+    let mut link = store.link();
+    if link.wait_for(|link| *link == Link::Ready).await.is_err() {
+        return;
+    }
+    let cells = Arc::clone(&cells.borrow());
+    let names = cells.keys().map(ToString::to_string).collect();
+    match store.summaries_of(names).await {
+        Ok(summaries) => {
+            for summary in summaries {
+                let name = CheckName::new(&summary.check).ok();
+                if let Some(cell) = name.and_then(|name| cells.get(&name)) {
+                    cell.adopt(&summary);
+                }
+            }
+        }
+        Err(error) => {
+            let error = crate::error::Chain(&error);
+            warn!(%error, "earlier summaries not read; statuses begin anew");
+        }
+    }
+}
+
+/// The signals that the daemon hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let on = |kind| signal(kind).context("listen for signals");
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next signal.
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.hangup.recv() => Heard::Reload,
+            _ = self.terminate.recv() => Heard::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Heard::Stop("SIGINT"),
+        }
+    }
+
+    /// Waits for a signal that ends the daemon, and names it.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Heard::Stop(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Heard {
+    Reload,
+    /// And the signal's name.
+    Stop(&'static str),
+}
