@@ -11,7 +11,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, header};
 use tokio::time::Instant;
-use url::Url;
 
 use crate::{
     check::Target,
@@ -20,9 +19,11 @@ use crate::{
 };
 
 mod failure;
+mod redirect;
 mod resolve;
 mod trace;
 
+use redirect::Hop;
 use trace::{TRACE, Trace};
 
 /// How targets are asked.
@@ -32,6 +33,12 @@ pub struct ProberSettings {
     pub user_agent: String,
     /// An idle connection is closed after this time.
     pub max_idle: Duration,
+    /// A kept HTTP/2 connection is pinged when nothing came for this time, and
+    /// given up when no answer comes for as long: unlike one of HTTP/1 it
+    /// outlives the request that timed out on it, and would fail the next too.
+    pub max_silence: Duration,
+    /// Certificates (DER) to trust besides the system's.
+    pub extra_roots: Vec<Vec<u8>>,
     /// A connection is replaced after this time, so that a renewed
     /// certificate or a moved backend is seen.
     pub max_connection_age: Duration,
@@ -47,6 +54,8 @@ impl Default for ProberSettings {
             )
             .to_owned(),
             max_idle: Duration::from_secs(90),
+            max_silence: Duration::from_secs(2),
+            extra_roots: Vec::new(),
             max_connection_age: Duration::from_secs(300),
         }
     }
@@ -72,8 +81,6 @@ pub struct Prober {
 const ACCEPT: &str = "application/health+json, application/json;q=0.9, */*;q=0.5";
 /// Idle connections kept for one host.
 const MAX_IDLE_PER_HOST: usize = 16;
-/// A body is not made larger at once than this.
-const FIRST_CAPACITY: usize = 16 * 1024;
 
 impl Prober {
     /// Makes a prober.
@@ -81,7 +88,13 @@ impl Prober {
     /// # Errors
     /// When the TLS library finds no way to verify certificates.
     pub fn new(settings: &ProberSettings) -> Result<Self, ProberError> {
-        let resolver = Arc::new(resolve::Resolver::default());
+        Self::looking_up(settings, Arc::default())
+    }
+
+    fn looking_up(
+        settings: &ProberSettings,
+        resolver: Arc<resolve::Resolver>,
+    ) -> Result<Self, ProberError> {
         let kept = client(settings, &resolver, MAX_IDLE_PER_HOST)?;
         let fresh = client(settings, &resolver, 0)?;
         let settings = settings.clone();
@@ -101,7 +114,7 @@ impl Prober {
         let mut seen = Seen::default();
         let exchange = TRACE.scope(trace.clone(), self.exchange(target, &trace, &mut seen));
         let ended = tokio::time::timeout(timeout, exchange).await;
-        let latency = started.elapsed();
+        let ended_at = Instant::now();
         let failure = match ended {
             Ok(Ok(())) => None,
             Ok(Err(failure)) => Some(failure),
@@ -110,19 +123,11 @@ impl Prober {
                 during: seen.during(&trace),
             }),
         };
-        let (dns, connect) = trace.times();
-        let phases = Phases {
-            dns,
-            connect,
-            first_byte: seen.first_byte,
-            transfer: seen.head_at.map(|at| at.elapsed()),
-        };
-        let response = seen.into_response();
         Observation {
             started_at,
-            latency,
-            phases,
-            response,
+            latency: ended_at - started,
+            phases: seen.phases(&trace, ended_at),
+            response: seen.into_response(),
             failure,
             certificate: None,
         }
@@ -136,75 +141,79 @@ impl Prober {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let mut hop = Hop {
-            url: target.url.clone(),
-            method: method(target)?,
-            foreign: false,
-        };
-        let mut hops = 0;
+        let mut hop = Hop::first(target)?;
+        let mut redirects = 0;
         loop {
-            trace.restart();
             let began = Instant::now();
             let response = self.send(target, &hop, trace).await?;
-            seen.head(&response, began, trace, hops);
-            let Some(next) = redirect(&response, &hop)?.filter(|_| target.max_redirects > 0) else {
-                return self.read(response, target.max_body, seen).await;
-            };
-            if hops == target.max_redirects {
-                return Err(Failure::Redirect(format!(
-                    "more than {} in a row, the last to `{}`",
-                    target.max_redirects,
-                    shown(&next.url)
-                )));
+            seen.head(&response, began, trace, redirects);
+            if target.max_redirects == 0 {
+                return read(response, target.max_body, seen).await;
             }
-            hops += 1;
+            let Some(next) = hop.next(&response, target)? else {
+                return read(response, target.max_body, seen).await;
+            };
+            if redirects == target.max_redirects {
+                let (limit, last) = (target.max_redirects, next.shown());
+                let why = format!("more than {limit} in a row, the last to `{last}`");
+                return Err(Failure::Redirect(why));
+            }
+            seen.leave(trace);
+            redirects += 1;
             hop = next;
         }
     }
 
     /// Sends the request of one hop. A kept connection that the target closed
     /// meanwhile is not the target's failure: it is asked once more, afresh.
+    /// A request that may change something is not sent twice (RFC 9110, 9.2.2),
+    /// so it never goes over a kept connection.
     async fn send(
         &self,
         target: &Target,
         hop: &Hop,
         trace: &Trace,
     ) -> Result<reqwest::Response, Failure> {
-        let error = match self.request(&self.kept(), target, hop).send().await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if trace.dialled() || !failure::is_closed(&error) {
-            return Err(failure::of(&error, trace.phase()));
+        if hop.method.is_idempotent() {
+            let error = match self.request(&self.kept(), target, hop).send().await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            // A timeout here is a ping that stayed unanswered.
+            let own = trace.dialled() && !error.is_timeout();
+            if own || error.is_connect() || error.is_builder() {
+                return Err(failure::of(&error, trace.phase()));
+            }
         }
-        let again = self.request(&self.fresh, target, hop).send().await;
-        again.map_err(|error| failure::of(&error, trace.phase()))
+        let asked = self.request(&self.fresh, target, hop).send().await;
+        asked.map_err(|error| failure::of(&error, trace.phase()))
     }
 
     fn request(&self, client: &Client, target: &Target, hop: &Hop) -> reqwest::RequestBuilder {
         let mut request = client.request(hop.method.clone(), hop.url.clone());
-        let has = |name: &str| {
-            target
-                .headers
-                .iter()
-                .any(|(key, _)| key.eq_ignore_ascii_case(name))
-        };
         // Configured headers may be secrets; another origin gets none.
-        if !hop.foreign {
-            for (name, value) in &target.headers {
+        let headers = if hop.foreign {
+            &[]
+        } else {
+            target.headers.as_slice()
+        };
+        for (name, value) in headers {
+            if !(hop.bare && is_about_body(name)) {
                 request = request.header(name, value.reveal());
             }
         }
-        if hop.foreign || !has("accept") {
+        let has = |wanted: header::HeaderName| {
+            let mut names = headers.iter().map(|(name, _)| name);
+            names.any(|name| name.eq_ignore_ascii_case(wanted.as_str()))
+        };
+        if !has(header::ACCEPT) {
             request = request.header(header::ACCEPT, ACCEPT);
         }
-        if hop.foreign || !has("user-agent") {
+        if !has(header::USER_AGENT) {
             request = request.header(header::USER_AGENT, &self.settings.user_agent);
         }
         match &target.body {
-            Some(body) if !hop.foreign && hop.method != reqwest::Method::GET => {
-                request.body(body.reveal().to_owned())
-            }
+            Some(body) if !hop.foreign && !hop.bare => request.body(body.reveal().to_owned()),
             _ => request,
         }
     }
@@ -219,79 +228,36 @@ impl Prober {
         }
         kept.1.clone()
     }
+}
 
-    async fn read(
-        &self,
-        mut response: reqwest::Response,
-        max_body: usize,
-        seen: &mut Seen,
-    ) -> Result<(), Failure> {
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    if seen.body.is_empty() {
-                        seen.body.reserve(chunk.len().min(FIRST_CAPACITY));
-                    }
-                    let room = max_body - seen.body.len();
-                    seen.body
-                        .extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-                    if chunk.len() > room {
-                        // Dropping the response closes the connection.
-                        seen.truncated = true;
-                        return Ok(());
-                    }
+/// Whether the header describes a body, rather than the request.
+fn is_about_body(name: &str) -> bool {
+    name.get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case("content-"))
+}
+
+/// Reads the body, up to `max_body` bytes.
+async fn read(
+    mut response: reqwest::Response,
+    max_body: usize,
+    seen: &mut Seen,
+) -> Result<(), Failure> {
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = max_body - seen.body.len();
+                let part = chunk.get(..room).unwrap_or(&chunk);
+                seen.body.extend_from_slice(part);
+                if chunk.len() > room {
+                    // Dropping the response closes the connection.
+                    seen.truncated = true;
+                    return Ok(());
                 }
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(failure::of(&error, Phase::Transfer)),
             }
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(failure::of(&error, Phase::Transfer)),
         }
     }
-}
-
-/// One request in a chain of redirects.
-struct Hop {
-    url: Url,
-    method: reqwest::Method,
-    /// Whether it goes to another origin than the check's own.
-    foreign: bool,
-}
-
-fn method(target: &Target) -> Result<reqwest::Method, Failure> {
-    reqwest::Method::from_bytes(target.method.as_bytes())
-        .map_err(|_| Failure::Forbidden(format!("`{}` is no HTTP method", target.method)))
-}
-
-/// Where `response` redirects to, if it does.
-fn redirect(response: &reqwest::Response, hop: &Hop) -> Result<Option<Hop>, Failure> {
-    let status = response.status().as_u16();
-    if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-        return Ok(None);
-    }
-    let Some(location) = response.headers().get(header::LOCATION) else {
-        return Ok(None);
-    };
-    let location = String::from_utf8_lossy(location.as_bytes());
-    let broken = |why| Failure::Redirect(format!("to a place that {why}"));
-    let url = hop.url.join(&location).map_err(|_| broken("is no URL"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(broken("is not HTTP"));
-    }
-    let method = match (status, hop.method.as_str()) {
-        (303, "HEAD") | (301 | 302, "GET" | "HEAD") | (307 | 308, _) => hop.method.clone(),
-        (303, _) | (301 | 302, "POST") => reqwest::Method::GET,
-        _ => hop.method.clone(),
-    };
-    let foreign = hop.foreign || url.origin() != hop.url.origin();
-    Ok(Some(Hop {
-        url,
-        method,
-        foreign,
-    }))
-}
-
-/// `url` without user, password and query.
-fn shown(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
 }
 
 fn client(
@@ -299,7 +265,7 @@ fn client(
     resolver: &Arc<resolve::Resolver>,
     idle: usize,
 ) -> reqwest::Result<Client> {
-    Client::builder()
+    let mut builder = Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
@@ -307,13 +273,20 @@ fn client(
         .connector_layer(trace::Dials)
         .pool_max_idle_per_host(idle)
         .pool_idle_timeout(settings.max_idle)
-        .tcp_nodelay(true)
-        .build()
+        .http2_keep_alive_interval((idle > 0).then_some(settings.max_silence))
+        .http2_keep_alive_timeout(settings.max_silence)
+        .tcp_nodelay(true);
+    for root in &settings.extra_roots {
+        builder = builder.add_root_certificate(reqwest::Certificate::from_der(root)?);
+    }
+    builder.build()
 }
 
 /// What has been seen so far: it stays when the timeout strikes.
 #[derive(Default)]
 struct Seen {
+    /// Time spent on the hops before this one.
+    before: Phases,
     head: Option<Response>,
     head_at: Option<Instant>,
     first_byte: Option<Duration>,
@@ -323,10 +296,11 @@ struct Seen {
 
 impl Seen {
     fn head(&mut self, response: &reqwest::Response, began: Instant, trace: &Trace, hops: u32) {
+        let now = Instant::now();
         let (dns, connect) = trace.times();
         let dialling = dns.unwrap_or_default() + connect.unwrap_or_default();
-        self.first_byte = Some(began.elapsed().saturating_sub(dialling));
-        self.head_at = Some(Instant::now());
+        self.first_byte = Some((now - began).saturating_sub(dialling));
+        self.head_at = Some(now);
         let headers = response.headers().iter().map(|(name, value)| {
             (
                 name.as_str().to_owned(),
@@ -342,6 +316,32 @@ impl Seen {
             remote: response.remote_addr(),
             redirects: hops,
         });
+    }
+
+    /// Goes on to the next hop; of this one only the time it took is kept.
+    fn leave(&mut self, trace: &Trace) {
+        let before = self.phases(trace, Instant::now());
+        trace.restart();
+        *self = Self {
+            before,
+            ..Self::default()
+        };
+    }
+
+    /// The time spent on all hops until `now`.
+    fn phases(&self, trace: &Trace, now: Instant) -> Phases {
+        let sum = |before: Option<Duration>, now: Option<Duration>| match (before, now) {
+            (Some(before), Some(now)) => Some(before + now),
+            (before, now) => before.or(now),
+        };
+        let (dns, connect) = trace.times();
+        let transfer = self.head_at.map(|at| now - at);
+        Phases {
+            dns: sum(self.before.dns, dns),
+            connect: sum(self.before.connect, connect),
+            first_byte: sum(self.before.first_byte, self.first_byte),
+            transfer: sum(self.before.transfer, transfer),
+        }
     }
 
     fn during(&self, trace: &Trace) -> Phase {
@@ -372,4 +372,4 @@ fn version(version: reqwest::Version) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

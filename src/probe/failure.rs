@@ -13,35 +13,35 @@ use rustls::{CertificateError, Error as TlsError};
 use super::resolve::LookupError;
 use crate::observation::{Failure, Phase};
 
-/// Whether the connection was closed before an answer came.
-pub(super) fn is_closed(error: &reqwest::Error) -> bool {
-    matches!(of(error, Phase::FirstByte), Failure::Closed { .. })
-}
-
 /// The failure that `error` is; `during` is what was under way.
 pub(super) fn of(error: &reqwest::Error, during: Phase) -> Failure {
-    let mut next: Option<&(dyn Error + 'static)> = Some(error);
-    let mut deepest = None;
+    // reqwest's own texts may show the URL, which may hold secrets; so only
+    // those of its causes are read.
+    let mut next = error.source();
+    let mut why = String::new();
+    let mut over_http = false;
     while let Some(cause) = next {
-        if let Some(failure) = known(cause, during) {
+        over_http |= cause.is::<hyper::Error>();
+        if let Some(failure) = known(cause, during, over_http) {
             return failure;
         }
-        deepest = Some(cause);
+        if !cause.is::<reqwest::Error>() {
+            why = plain(&cause.to_string());
+        }
         next = cause.source();
     }
-    let why = deepest
-        .map(|cause| plain(&cause.to_string()))
-        .unwrap_or_default();
-    if error.is_connect() {
+    if error.is_builder() {
+        Failure::Forbidden(format!("the request cannot be made: {why}"))
+    } else if error.is_connect() {
         Failure::Connect(why)
-    } else if error.is_decode() {
+    } else if error.is_decode() && !over_http {
         Failure::Decode(why)
     } else {
         Failure::Protocol(why)
     }
 }
 
-fn known(cause: &(dyn Error + 'static), during: Phase) -> Option<Failure> {
+fn known(cause: &(dyn Error + 'static), during: Phase, over_http: bool) -> Option<Failure> {
     if let Some(lookup) = cause.downcast_ref::<LookupError>() {
         return Some(match lookup {
             LookupError::NotFound(name) => Failure::NameNotFound(name.clone()),
@@ -52,56 +52,47 @@ fn known(cause: &(dyn Error + 'static), during: Phase) -> Option<Failure> {
         return Some(Failure::Tls(tls_text(tls)));
     }
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        return of_io(error, during);
+        return of_io(error, during, over_http);
+    }
+    if let Some(error) = cause.downcast_ref::<h2::Error>() {
+        return of_io(error.get_io()?, during, over_http);
     }
     let http = cause.downcast_ref::<hyper::Error>()?;
-    if http.is_incomplete_message() || http.is_canceled() || http.is_closed() {
-        return Some(Failure::Closed { during });
-    }
-    if http.is_parse() {
-        return Some(Failure::Protocol(plain(&http.to_string())));
-    }
-    None
+    // What canceled the request says more than that it was.
+    let explained = http.source().is_some_and(|why| why.is::<hyper::Error>());
+    let closed = http.is_incomplete_message() || http.is_canceled() || http.is_closed();
+    // A timeout is a ping that stayed unanswered: we closed what was dead.
+    let closed = (closed && !explained) || http.is_timeout();
+    closed.then_some(Failure::Closed { during })
 }
 
-fn of_io(error: &io::Error, during: Phase) -> Option<Failure> {
+fn of_io(error: &io::Error, during: Phase, over_http: bool) -> Option<Failure> {
     // An io::Error may wrap what really happened.
-    if let Some(inner) = error.get_ref() {
-        if let Some(tls) = inner.downcast_ref::<TlsError>() {
-            return Some(Failure::Tls(tls_text(tls)));
-        }
-        if let Some(http) = inner.downcast_ref::<hyper::Error>() {
-            return known(http, during);
-        }
+    if let Some(inner) = error.get_ref()
+        && let Some(failure) = known(inner, during, over_http)
+    {
+        return Some(failure);
     }
-    let closed = matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof
-    );
-    if closed {
-        // Decoders say so too when the compressed data ends early.
-        return Some(Failure::Closed { during });
-    }
+    let decoding = during == Phase::Transfer && !over_http;
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => Some(Failure::Refused),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput if during == Phase::Transfer => {
-            Some(Failure::Decode(plain(&error.to_string())))
+        io::ErrorKind::UnexpectedEof if decoding => {
+            Some(Failure::Decode("the compressed data ends early".to_owned()))
         }
-        io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::TimedOut
-        | io::ErrorKind::AddrNotAvailable
-        | io::ErrorKind::PermissionDenied => Some(Failure::Connect(plain(&error.to_string()))),
+        _ if decoding => Some(Failure::Decode(plain(&error.to_string()))),
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => Some(Failure::Closed { during }),
+        io::ErrorKind::ConnectionRefused => Some(Failure::Refused),
         _ => None,
     }
 }
 
 fn tls_text(error: &TlsError) -> String {
-    let TlsError::InvalidCertificate(certificate) = error else {
-        return plain(&error.to_string());
+    let certificate = match error {
+        TlsError::InvalidCertificate(certificate) => certificate,
+        TlsError::InvalidMessage(_) => return "the target does not speak TLS".to_owned(),
+        other => return plain(&other.to_string()),
     };
     match certificate {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
@@ -120,7 +111,7 @@ fn tls_text(error: &TlsError) -> String {
 }
 
 /// One line, of bounded length.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     const MAX: usize = 200;
     text.lines()
         .next()

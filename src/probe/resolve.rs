@@ -4,13 +4,15 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::time::Instant;
 
-use super::trace::TRACE;
+use super::trace::{self, Trace};
 
 /// Why a name gave no address.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,19 +28,33 @@ pub(super) enum LookupError {
 /// Looks names up as `/etc/resolv.conf` and `/etc/hosts` say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Resolver {
-    /// Made at the first name: a host without name servers can still be
-    /// asked by address.
-    system: Arc<OnceLock<Result<TokioResolver, LookupError>>>,
+    /// What those files said, and when. They are first read at the first name:
+    /// a host without name servers can still be asked by address.
+    made: Arc<Mutex<Option<(Instant, TokioResolver)>>>,
 }
 
+/// The files are read again after this time: networks change.
+const MAX_AGE: Duration = Duration::from_secs(60);
+
 impl Resolver {
+    fn system(&self) -> Result<TokioResolver, LookupError> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, resolver)) = &*made
+            && at.elapsed() < MAX_AGE
+        {
+            return Ok(resolver.clone());
+        }
+        match system() {
+            Ok(new) => {
+                *made = Some((Instant::now(), new.clone()));
+                Ok(new)
+            }
+            Err(error) => made.clone().map(|(_, old)| old).ok_or(error),
+        }
+    }
+
     async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
-        let system = self
-            .system
-            .get_or_init(system)
-            .as_ref()
-            .map_err(Clone::clone)?;
-        match system.lookup_ip(name).await {
+        match self.system()?.lookup_ip(name).await {
             // The port is replaced by that of the URL.
             Ok(found) => Ok(found
                 .iter()
@@ -50,20 +66,33 @@ impl Resolver {
             Err(error) => Err(LookupError::Failed(error.to_string())),
         }
     }
+
+    /// Asks `server` alone, for tests.
+    #[cfg(test)]
+    pub(super) fn asking(server: SocketAddr) -> Self {
+        use hickory_resolver::{
+            config::{ConnectionConfig, NameServerConfig, ResolverConfig},
+            net::runtime::TokioRuntimeProvider,
+        };
+        let mut connection = ConnectionConfig::udp();
+        connection.port = server.port();
+        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+        let config = ResolverConfig::from_name_servers(vec![server]);
+        let resolver =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build();
+        Self {
+            made: Arc::new(Mutex::new(Some((Instant::now(), resolver.unwrap())))),
+        }
+    }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.clone();
-        let trace = TRACE.try_with(Clone::clone).ok();
         Box::pin(async move {
-            if let Some(trace) = &trace {
-                trace.lookup_begins();
-            }
+            trace::note(Trace::lookup_begins);
             let found = resolver.lookup(name.as_str()).await?;
-            if let Some(trace) = &trace {
-                trace.lookup_ends();
-            }
+            trace::note(Trace::lookup_ends);
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }

@@ -56,9 +56,9 @@ impl Trace {
         }
     }
 
-    /// Whether a connection was made for this probe, rather than reused.
+    /// Whether the probe got a connection of its own, rather than a kept one.
     pub(super) fn dialled(&self) -> bool {
-        self.marks().dial_began.is_some()
+        self.marks().dialled.is_some()
     }
 
     /// The time of the lookup, and of the connect without it.
@@ -123,18 +123,21 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // Without a note, the pool dials on its own account.
-        let trace = TRACE.try_with(Clone::clone).ok();
-        if let Some(trace) = &trace {
-            trace.dial_begins();
-        }
+        note(Trace::dial_begins);
         let dialling = self.inner.call(request);
         Box::pin(async move {
             let connection = dialling.await;
-            if let (Some(trace), true) = (trace, connection.is_ok()) {
-                trace.dial_ends();
+            // When a kept connection comes free first, it is taken, and this
+            // dial goes on for the pool: outside the probe, so without a note.
+            if connection.is_ok() {
+                note(Trace::dial_ends);
             }
             connection
         })
     }
+}
+
+/// Writes into the note of the probe that is running in this task, if one is.
+pub(super) fn note(write: impl FnOnce(&Trace)) {
+    TRACE.try_with(write).unwrap_or_default();
 }

@@ -1,0 +1,83 @@
+//! Hops: the request that opens an exchange, and those that redirects lead to
+//! (RFC 9110, 15.4). What may be secret stays with the check's own origin.
+
+use reqwest::{Method, Response, header};
+use url::Url;
+
+use super::failure;
+use crate::{check::Target, observation::Failure};
+
+/// One request in a chain of redirects.
+pub(super) struct Hop {
+    pub(super) url: Url,
+    pub(super) method: Method,
+    /// Whether it goes to another origin than the check's own, or came from
+    /// one: then it carries nothing that is configured.
+    pub(super) foreign: bool,
+    /// Whether a redirect has made it a GET: then it carries no body.
+    pub(super) bare: bool,
+}
+
+impl Hop {
+    /// The check's own request.
+    pub(super) fn first(target: &Target) -> Result<Self, Failure> {
+        let method = Method::from_bytes(target.method.as_bytes())
+            .map_err(|_| Failure::Forbidden(format!("`{}` is no HTTP method", target.method)))?;
+        Ok(Self {
+            url: target.url.clone(),
+            method,
+            foreign: false,
+            bare: false,
+        })
+    }
+
+    /// Where `response` redirects this hop to, if it does.
+    pub(super) fn next(
+        &self,
+        response: &Response,
+        target: &Target,
+    ) -> Result<Option<Self>, Failure> {
+        let status = response.status().as_u16();
+        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+            return Ok(None);
+        }
+        let Some(location) = response.headers().get(header::LOCATION) else {
+            return Ok(None);
+        };
+        let location = String::from_utf8_lossy(location.as_bytes());
+        let broken = |why: &str| Failure::Redirect(failure::plain(why));
+        let url = self
+            .url
+            .join(&location)
+            .map_err(|_| broken("to a place that is no URL"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            let scheme = url.scheme();
+            return Err(broken(&format!("to `{scheme}:`, which is not HTTP")));
+        }
+        let becomes_get = match status {
+            301 | 302 => self.method == Method::POST,
+            303 => self.method != Method::HEAD,
+            _ => false,
+        };
+        let next = Self {
+            foreign: self.foreign || url.origin() != self.url.origin(),
+            bare: self.bare || becomes_get,
+            method: if becomes_get {
+                Method::GET
+            } else {
+                self.method.clone()
+            },
+            url,
+        };
+        if next.foreign && !next.bare && target.body.is_some() {
+            return Err(broken("to another origin, which must not get the body"));
+        }
+        Ok(Some(next))
+    }
+
+    /// Where it goes, for a person: without user, password and query.
+    pub(super) fn shown(&self) -> String {
+        let origin = self.url.origin().ascii_serialization();
+        failure::plain(&format!("{origin}{}", self.url.path()))
+    }
+}
