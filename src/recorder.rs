@@ -5,13 +5,14 @@
 //! window. While NATS is away everything waits in that one bounded place.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     check::CheckName,
@@ -27,7 +28,7 @@ use crate::{
 
 /// Records that may wait for their acknowledgements at once.
 const WINDOW: usize = 1024;
-/// Reports that wait to be stored may hold this many bytes together; beyond
+/// Reports that are not stored yet may hold this many bytes together; beyond
 /// it only summaries are kept. Reports expire in 30 s, so little is lost.
 const MAX_KEPT: usize = 64 << 20;
 /// After a failed write, the next waits this long, doubling up to the maximum.
@@ -42,36 +43,47 @@ pub struct Recorder {
     settled: Arc<Notify>,
 }
 
-/// The newest run of each check that is not stored yet, oldest first.
+/// The newest run of each check that is not stored yet.
+///
+/// Of each check one record at most is under way, so that an older one that
+/// fails cannot be sent again after a newer one.
 #[derive(Debug, Default)]
 struct Kept {
-    runs: HashMap<CheckName, Waiting>,
+    waiting: HashMap<CheckName, Waiting>,
+    /// What waits and is not under way, the longest waiting first.
     order: VecDeque<CheckName>,
-    bytes: usize,
     /// Sent and not acknowledged yet.
-    under_way: usize,
+    under_way: HashSet<CheckName>,
+    /// Of the reports that wait or are under way.
+    bytes: usize,
     /// Runs replaced by a newer one before they were stored.
     replaced: u64,
 }
 
+/// What is to be stored of a run.
 #[derive(Debug)]
 struct Waiting {
-    run: Arc<Run>,
-    /// Whether the report is kept too, or the summary alone.
-    whole: bool,
+    check: CheckName,
+    summary: Bytes,
+    /// The run with its report, unless the summary alone is kept.
+    whole: Option<Arc<Run>>,
 }
 
 impl Recorder {
     /// Keeps `run` until it is stored or a newer run of its check comes.
     pub fn offer(&self, run: &Arc<Run>) {
-        self.lock().put(Arc::clone(run));
+        self.lock().put(Waiting {
+            check: run.check.name.clone(),
+            summary: run.encoded.summary.clone(),
+            whole: Some(Arc::clone(run)),
+        });
         self.offered.notify_one();
     }
 
     /// How many runs are not stored yet.
     pub fn unstored(&self) -> usize {
         let kept = self.lock();
-        kept.runs.len() + kept.under_way
+        kept.waiting.len() + kept.under_way.len()
     }
 
     /// Waits until everything offered so far is stored.
@@ -91,56 +103,55 @@ impl Recorder {
     }
 
     fn take(&self) -> Option<Waiting> {
-        let mut kept = self.lock();
-        let waiting = kept.take()?;
-        kept.under_way += 1;
-        Some(waiting)
+        self.lock().take()
     }
 
-    /// Puts back what could not be stored, unless a newer run has come.
-    fn settle(&self, run: &Arc<Run>, stored: bool) {
-        let mut kept = self.lock();
-        kept.under_way -= 1;
-        if !stored && !kept.runs.contains_key(&run.check.name) {
-            kept.put(Arc::clone(run));
-        }
-        drop(kept);
+    /// Keeps what could not be stored, unless a newer run has come.
+    fn settle(&self, sent: Waiting, stored: bool) {
+        self.lock().settle(sent, stored);
         self.settled.notify_waiters();
     }
 }
 
 impl Kept {
-    fn put(&mut self, run: Arc<Run>) {
-        let name = run.check.name.clone();
-        let size = run.encoded.report.len();
-        let before = self.runs.remove(&name);
-        if let Some(before) = &before {
+    fn put(&mut self, mut new: Waiting) {
+        let check = new.check.clone();
+        if let Some(before) = self.waiting.remove(&check) {
             self.bytes -= before.size();
             self.replaced += 1;
-        } else {
-            self.order.push_back(name.clone());
+        } else if !self.under_way.contains(&check) {
+            self.order.push_back(check.clone());
         }
-        let whole = self.bytes + size <= MAX_KEPT;
-        let waiting = Waiting { run, whole };
-        self.bytes += waiting.size();
-        self.runs.insert(name, waiting);
+        if self.bytes + new.size() > MAX_KEPT {
+            new.whole = None;
+        }
+        self.bytes += new.size();
+        self.waiting.insert(check, new);
     }
 
     fn take(&mut self) -> Option<Waiting> {
-        let name = self.order.pop_front()?;
-        let waiting = self.runs.remove(&name)?;
-        self.bytes -= waiting.size();
-        Some(waiting)
+        let check = self.order.pop_front()?;
+        let taken = self.waiting.remove(&check)?;
+        self.under_way.insert(check);
+        Some(taken)
+    }
+
+    fn settle(&mut self, sent: Waiting, stored: bool) {
+        self.under_way.remove(&sent.check);
+        self.bytes -= sent.size();
+        if self.waiting.contains_key(&sent.check) {
+            self.order.push_back(sent.check);
+        } else if !stored {
+            self.put(sent);
+        }
     }
 }
 
 impl Waiting {
     fn size(&self) -> usize {
-        if self.whole {
-            self.run.encoded.report.len()
-        } else {
-            0
-        }
+        self.whole
+            .as_ref()
+            .map_or(0, |run| run.encoded.report.len())
     }
 }
 
@@ -159,18 +170,20 @@ pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>) {
         let open = ready && held.is_none() && sent.len() < WINDOW;
         if open && let Some(waiting) = recorder.take() {
             let result = store.send(&record(&store, &waiting)).await;
-            sent.push(acknowledged(waiting.run, result));
+            sent.push(acknowledged(waiting, result, link.clone()));
             continue;
         }
         tokio::select! {
-            Some((run, result)) = sent.next() => {
-                recorder.settle(&run, !retry(&result));
+            Some((waiting, result)) = sent.next() => {
+                recorder.settle(waiting, !retry(&result));
                 match result {
+                    // It is written again as soon as NATS is back.
+                    Err(Unstored::Lost) => {}
                     Ok(()) => {
                         delay = MIN_DELAY;
                         trouble.over();
                     }
-                    Err(error) => {
+                    Err(Unstored::Refused(error)) => {
                         trouble.tell(&error, delay);
                         delay = (delay * 2).min(MAX_DELAY);
                         if error.trouble == Trouble::Missing {
@@ -192,38 +205,57 @@ async fn until(at: Option<tokio::time::Instant>) {
     }
 }
 
+/// Why a record is not stored.
+enum Unstored {
+    /// The server said so, or did not answer.
+    Refused(StoreError),
+    /// The connection went before the answer, which will never come.
+    Lost,
+}
+
 async fn acknowledged(
-    run: Arc<Run>,
+    waiting: Waiting,
     sent: Result<Sent, StoreError>,
-) -> (Arc<Run>, Result<(), StoreError>) {
-    let result = match sent {
-        Ok(sent) => sent.stored().await,
-        Err(error) => Err(error),
+    mut link: watch::Receiver<Link>,
+) -> (Waiting, Result<(), Unstored>) {
+    let stored = async {
+        match sent {
+            Ok(sent) => sent.stored().await,
+            Err(error) => Err(error),
+        }
     };
-    (run, result)
+    let result = tokio::select! {
+        result = stored => result.map_err(Unstored::Refused),
+        _ = link.wait_for(|link| *link == Link::Away) => Err(Unstored::Lost),
+    };
+    (waiting, result)
 }
 
 /// A report that the server will never take is not offered again.
-fn retry(result: &Result<(), StoreError>) -> bool {
-    result
-        .as_ref()
-        .is_err_and(|error| error.trouble != Trouble::TooLarge)
+fn retry(result: &Result<(), Unstored>) -> bool {
+    match result {
+        Ok(()) => false,
+        Err(Unstored::Lost) => true,
+        Err(Unstored::Refused(error)) => error.trouble != Trouble::TooLarge,
+    }
 }
 
 fn record(store: &Store, waiting: &Waiting) -> Record {
-    let run = &waiting.run;
-    let fresh = store.is_fresh(run.report.summary.checked_at, clock::now());
-    let body = match store.settings().object_content {
-        ObjectContent::Report => Some(run.encoded.report.clone()),
-        ObjectContent::Document => run.document(),
-    };
-    let object = body.filter(|_| waiting.whole && fresh).map(|body| Object {
-        name: run.check.object.clone(),
-        body,
+    let now = clock::now();
+    let fresh = |run: &&Arc<Run>| store.is_fresh(run.report.summary.checked_at, now);
+    let object = waiting.whole.as_ref().filter(fresh).and_then(|run| {
+        let body = match store.settings().object_content {
+            ObjectContent::Report => Some(run.encoded.report.clone()),
+            ObjectContent::Document => run.document(),
+        };
+        body.map(|body| Object {
+            name: run.check.object.clone(),
+            body,
+        })
     });
     Record {
-        check: run.check.name.to_string(),
-        summary: run.encoded.summary.clone(),
+        check: waiting.check.to_string(),
+        summary: waiting.summary.clone(),
         object,
     }
 }
@@ -253,3 +285,6 @@ impl Telling {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

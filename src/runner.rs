@@ -7,10 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::Semaphore;
@@ -20,12 +17,13 @@ use crate::{
     observation::Observation,
     probe::Prober,
     recorder::Recorder,
-    report::{
-        ComponentCounts, Details, Maker, Report, Run, ShownResponse, Summary, Trigger, Verdict,
-        WIRE_VERSION, millis,
-    },
+    report::{Run, Summary, Trigger, Verdict},
     tasks::Tasks,
-    verdict::{ExpectError, Judge, Judgement, status::Standing},
+    verdict::{
+        ExpectError, Judge, Judgement,
+        status::Standing,
+        write_up::{Making, write_up},
+    },
 };
 
 /// Runs checks.
@@ -48,8 +46,7 @@ pub struct Cell {
     pub check: Arc<Check>,
     judge: Judge,
     host: Arc<Semaphore>,
-    state: Mutex<State>,
-    skipped: AtomicU64,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +54,8 @@ struct State {
     in_flight: bool,
     standing: Option<Standing>,
     latest: Option<Arc<Run>>,
+    /// Starts that were due and did not happen.
+    skipped: u64,
 }
 
 /// Whether a run began.
@@ -118,19 +117,15 @@ impl Runner {
         Ok(cells)
     }
 
-    /// A changed check keeps its standing: it is still the same question.
+    /// A changed check is still the same question: it keeps its standing, and
+    /// its first run waits for one of before the change to end.
     fn cell(&self, check: &Arc<Check>, old: Option<&Cell>) -> Result<Cell, ExpectError> {
         let judge = Judge::new(&check.rules).map_err(|(_, error)| error)?;
-        let standing = old.and_then(|old| old.lock().standing);
         Ok(Cell {
             check: Arc::clone(check),
             judge,
             host: self.host(check),
-            state: Mutex::new(State {
-                standing,
-                ..State::default()
-            }),
-            skipped: AtomicU64::new(0),
+            state: old.map_or_else(Arc::default, |old| Arc::clone(&old.state)),
         })
     }
 
@@ -177,9 +172,14 @@ impl Runner {
             .prober
             .probe(&cell.check.target, cell.check.timeout)
             .await;
-        let judgement = judge(&cell.judge, &observation);
+        let judgement = guarded(|| cell.judge.judge(&observation));
         let standing = cell.fold(&judgement, &observation);
-        let report = self.report(&cell.check, &observation, judgement, standing, trigger);
+        let making = Making {
+            trigger,
+            instance: &self.instance,
+            run: nuid::next().to_string(),
+        };
+        let report = write_up(&cell.check, &observation, judgement, standing, making);
         match report.encode() {
             Ok(encoded) => Some(Arc::new(Run {
                 check: Arc::clone(&cell.check),
@@ -191,51 +191,6 @@ impl Runner {
                 None
             }
         }
-    }
-
-    fn report(
-        &self,
-        check: &Check,
-        observation: &Observation,
-        judgement: Judgement,
-        standing: Standing,
-        trigger: Trigger,
-    ) -> Report {
-        let certificate = observation.certificate.clone();
-        let summary = Summary {
-            v: WIRE_VERSION,
-            check: check.name.as_str().to_owned(),
-            url: check.shown_url.clone(),
-            status: standing.status,
-            verdict: judgement.verdict,
-            since: standing.since,
-            checked_at: observation.started_at,
-            expires_at: observation.started_at + 2 * check.interval + check.timeout,
-            interval_ms: u64::try_from(check.interval.as_millis()).unwrap_or(u64::MAX),
-            latency_ms: millis(observation.latency),
-            http_status: observation
-                .response
-                .as_ref()
-                .map(|response| response.status),
-            message: judgement.message,
-            components: counts(judgement.document.as_ref()),
-            consecutive: standing.consecutive,
-            certificate_expires_at: certificate.as_ref().map(|c| c.chain_not_after),
-            trigger,
-            instance: self.instance.clone(),
-            run: nuid::next().to_string(),
-        };
-        let details = Details {
-            phases_ms: observation.phases.into(),
-            attempts: 1,
-            response: ShownResponse::of(observation, judgement.json),
-            document: judgement.document,
-            expectations: judgement.expectations,
-            certificate,
-            request: None,
-            supercheck: Maker::this(),
-        };
-        Report { summary, details }
     }
 }
 
@@ -266,12 +221,12 @@ impl Cell {
 
     /// Counts starts that were due and did not happen.
     pub fn skip(&self, starts: u64) {
-        self.skipped.fetch_add(starts, Ordering::Relaxed);
+        self.lock().skipped += starts;
     }
 
     /// How many starts were due and did not happen.
     pub fn skipped(&self) -> u64 {
-        self.skipped.load(Ordering::Relaxed)
+        self.lock().skipped
     }
 
     /// Takes up what an earlier daemon stored, so that a restart neither
@@ -305,8 +260,8 @@ impl Cell {
 }
 
 /// Judges; a panic over one document becomes that run's finding.
-fn judge(judge: &Judge, observation: &Observation) -> Judgement {
-    catch_unwind(AssertUnwindSafe(|| judge.judge(observation))).unwrap_or_else(|_| Judgement {
+fn guarded(judge: impl FnOnce() -> Judgement) -> Judgement {
+    catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| Judgement {
         verdict: Verdict::Fail,
         message: "supercheck broke while judging this answer; please report it".to_owned(),
         expectations: Vec::new(),
@@ -315,15 +270,5 @@ fn judge(judge: &Judge, observation: &Observation) -> Judgement {
     })
 }
 
-fn counts(document: Option<&crate::report::Document>) -> ComponentCounts {
-    let mut counts = ComponentCounts::default();
-    for component in document.iter().flat_map(|document| &document.components) {
-        match component.status {
-            Some(Verdict::Pass) => counts.pass += 1,
-            Some(Verdict::Warn) => counts.warn += 1,
-            Some(Verdict::Fail) => counts.fail += 1,
-            None => {}
-        }
-    }
-    counts
-}
+#[cfg(test)]
+mod tests;

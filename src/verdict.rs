@@ -16,6 +16,7 @@ use crate::{
 
 pub mod expect;
 pub mod status;
+pub mod write_up;
 
 pub use expect::ExpectError;
 

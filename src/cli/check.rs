@@ -20,8 +20,12 @@ use crate::{
     near::nearest,
     observation::Observation,
     probe::{Prober, ProberSettings},
-    report::{Expectation, Status, millis},
-    verdict::{Judge, Judgement},
+    report::{Expectation, Status, Trigger, millis},
+    verdict::{
+        Judge, Judgement,
+        status::Standing,
+        write_up::{Making, write_up},
+    },
 };
 
 /// How many targets are probed at once.
@@ -33,7 +37,7 @@ pub struct Options {
     /// Checks of the configuration, or URLs [default: all checks]
     #[arg(value_name = "NAME|URL")]
     targets: Vec<String>,
-    /// One JSON document a line
+    /// One report a line, as the daemon would store it
     #[arg(long)]
     json: bool,
 }
@@ -65,12 +69,13 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         }
         progress.clear();
         outcomes.sort_by(|a, b| a.check.name.cmp(&b.check.name));
+        let exit = out::exit(outcomes.iter().map(status));
         out::print(&if options.json {
-            json(&outcomes)
+            json(outcomes)?
         } else {
             table(&outcomes)
         })?;
-        Ok(out::exit(outcomes.iter().map(status)))
+        Ok(exit)
     })
 }
 
@@ -145,7 +150,7 @@ fn table(outcomes: &[Outcome]) -> String {
         rows.push(vec![
             Cell::plain(outcome.check.name.as_str()),
             Cell::status(status(outcome), colour),
-            Cell::plain(format!("{:.0} ms", millis(outcome.observation.latency))),
+            Cell::plain(out::latency(millis(outcome.observation.latency))),
             Cell::plain(http.map_or_else(|| "-".to_owned(), |code| code.to_string())),
             Cell::plain(&outcome.judgement.message),
         ]);
@@ -170,25 +175,29 @@ fn table(outcomes: &[Outcome]) -> String {
     text
 }
 
-fn json(outcomes: &[Outcome]) -> String {
+/// A report a line, as the daemon would store it.
+fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
     let mut text = String::new();
     for outcome in outcomes {
-        let response = outcome.observation.response.as_ref();
-        let value = serde_json::json!({
-            "check": outcome.check.name.as_str(),
-            "url": outcome.check.shown_url,
-            "verdict": outcome.judgement.verdict,
-            "message": outcome.judgement.message,
-            "checked_at": outcome.observation.started_at,
-            "latency_ms": millis(outcome.observation.latency),
-            "http_status": response.map(|response| response.status),
-            "expectations": outcome.judgement.expectations,
-            "document": outcome.judgement.document,
-        });
-        text.push_str(&value.to_string());
+        let Outcome {
+            check,
+            observation,
+            judgement,
+        } = outcome;
+        let (verdict, at) = (judgement.verdict, observation.started_at);
+        let standing = Standing::after(None, verdict, at, check.thresholds);
+        let making = Making {
+            trigger: Trigger::Request,
+            instance: "supercheck check",
+            run: nuid::next().to_string(),
+        };
+        let encoded = write_up(&check, &observation, judgement, standing, making)
+            .encode()
+            .map_err(|error| Failure::new(Exit::Bug, error))?;
+        text.push_str(&String::from_utf8_lossy(&encoded.report));
         text.push('\n');
     }
-    text
+    Ok(text)
 }
 
 /// Says how far it is, on a terminal, when there is more than a glance to wait.

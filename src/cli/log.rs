@@ -31,8 +31,10 @@ pub fn begin(asked: Option<Format>, log: &Log) {
         LogFormat::Text => Format::Text,
     });
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        // The client's own account of its connection repeats the keeper's.
-        EnvFilter::new(format!("async_nats=error,{}", log.filter))
+        // The client's own account of its connection repeats the keeper's, and
+        // a target's bad certificate is an observation, no error of ours.
+        let quiet = "async_nats=off,rustls_platform_verifier=off";
+        EnvFilter::new(format!("{quiet},{}", log.filter))
     });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -15,6 +15,15 @@ pub fn colour() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// A latency in milliseconds; below ten, tenths matter.
+pub fn latency(millis: f64) -> String {
+    if millis < 10.0 {
+        format!("{millis:.1} ms")
+    } else {
+        format!("{millis:.0} ms")
+    }
+}
+
 /// Writes `text` to stdout.
 ///
 /// # Errors

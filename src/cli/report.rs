@@ -1,5 +1,7 @@
 //! `supercheck report`: the stored healthcheck JSON, exactly as stored.
 
+use std::io::IsTerminal as _;
+
 use clap::Args;
 
 use super::{Failure, Global, connect, load, out};
@@ -37,7 +39,8 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::Unavailable, error))?;
         if let Some(body) = found {
             out::write(&body)?;
-            if !body.ends_with(b"\n") {
+            // A terminal's next prompt begins on a line of its own.
+            if std::io::stdout().is_terminal() && !body.ends_with(b"\n") {
                 out::write(b"\n")?;
             }
             return Ok(Exit::Ok);

@@ -176,7 +176,7 @@ fn line(row: &Row, now: Timestamp, colour: bool) -> Vec<Cell> {
         Cell::status(status, colour),
         Cell::plain(out::age(now.since(since))),
         Cell::plain(format!("{} ago", out::age(now.since(summary.checked_at)))),
-        Cell::plain(format!("{:.0} ms", summary.latency_ms)),
+        Cell::plain(out::latency(summary.latency_ms)),
         Cell::plain(
             summary
                 .http_status

@@ -1,4 +1,9 @@
+//! Reports and summaries survive their JSON.
+
+use std::time::Duration;
+
 use super::*;
+use crate::observation::{Observation, Phases};
 
 fn report(body: &str, json: bool) -> Report {
     let observation = Observation {

@@ -1,3 +1,5 @@
+//! Runs are spread evenly, never drift, never overlap, and skips are counted.
+
 use proptest::prelude::*;
 
 use super::*;

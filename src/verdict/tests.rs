@@ -1,3 +1,5 @@
+//! Observations are judged as configured, and findings read well.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

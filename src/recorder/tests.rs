@@ -1,0 +1,149 @@
+//! What is kept of finished runs until it is stored.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::*;
+use crate::{
+    check::Check,
+    probe::tests::check,
+    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger, Verdict},
+};
+
+/// A run of `name` whose report is `size` bytes long.
+fn run(name: &str, size: usize) -> Arc<Run> {
+    let summary = Summary {
+        v: 1,
+        check: name.to_owned(),
+        url: String::new(),
+        status: Status::Up,
+        verdict: Verdict::Pass,
+        since: clock::now(),
+        checked_at: clock::now(),
+        expires_at: clock::now(),
+        interval_ms: 0,
+        latency_ms: 0.0,
+        http_status: None,
+        message: String::new(),
+        components: crate::report::ComponentCounts::default(),
+        consecutive: 1,
+        certificate_expires_at: None,
+        trigger: Trigger::Schedule,
+        instance: String::new(),
+        run: String::new(),
+    };
+    let details = Details {
+        phases_ms: PhasesMs::default(),
+        attempts: 1,
+        response: None,
+        document: None,
+        expectations: Vec::new(),
+        certificate: None,
+        request: None,
+        supercheck: Maker::this(),
+    };
+    let check: Check = check(name, "http://localhost/");
+    Arc::new(Run {
+        check: Arc::new(check),
+        report: Report { summary, details },
+        encoded: Encoded {
+            summary: Bytes::from(name.to_owned()),
+            report: Bytes::from(vec![0; size]),
+        },
+    })
+}
+
+fn is(waiting: &Waiting, run: &Arc<Run>) -> bool {
+    waiting
+        .whole
+        .as_ref()
+        .is_some_and(|kept| Arc::ptr_eq(kept, run))
+}
+
+#[test]
+fn the_newest_run_of_each_check_is_kept_and_the_longest_waiting_goes_first() {
+    let recorder = Recorder::default();
+    let (old, other, new) = (run("a", 1), run("b", 1), run("a", 2));
+    for run in [&old, &other, &new] {
+        recorder.offer(run);
+    }
+    assert_eq!((recorder.unstored(), recorder.lock().bytes), (2, 3));
+    assert!(is(&recorder.take().unwrap(), &new));
+    assert!(is(&recorder.take().unwrap(), &other));
+    assert!(recorder.take().is_none());
+    assert_eq!(recorder.unstored(), 2, "under way is not stored");
+    assert_eq!(Arc::strong_count(&old), 1);
+}
+
+#[test]
+fn beyond_the_bound_summaries_are_kept_without_their_reports() {
+    const PART: usize = MAX_KEPT / 4;
+    let recorder = Recorder::default();
+    let runs: Vec<_> = ('a'..='e').map(|c| run(&c.to_string(), PART)).collect();
+    for run in &runs {
+        recorder.offer(run);
+    }
+    assert_eq!(recorder.lock().bytes, MAX_KEPT);
+    let [first, .., last] = runs.as_slice() else {
+        unreachable!()
+    };
+    assert_eq!(Arc::strong_count(last), 1, "its report is let go");
+    // What is under way still takes its place.
+    let sent = recorder.take().unwrap();
+    assert!(is(&sent, first));
+    let newer = run("f", 1);
+    recorder.offer(&newer);
+    assert_eq!(Arc::strong_count(&newer), 1);
+    recorder.settle(sent, true);
+    recorder.offer(&newer);
+    assert_eq!(Arc::strong_count(&newer), 2);
+
+    let kept: Vec<_> = std::iter::from_fn(|| recorder.take()).collect();
+    let names: Vec<_> = kept.iter().map(|kept| kept.check.as_str()).collect();
+    assert_eq!(names, ["b", "c", "d", "e", "f"]);
+    assert_eq!(kept[3].summary, "e");
+    assert!(kept[3].whole.is_none() && is(&kept[4], &newer));
+    for kept in kept {
+        recorder.settle(kept, true);
+    }
+    assert_eq!((recorder.unstored(), recorder.lock().bytes), (0, 0));
+}
+
+#[test]
+fn what_could_not_be_stored_is_kept_unless_a_newer_run_has_come() {
+    let recorder = Recorder::default();
+    let (old, new) = (run("a", 1), run("a", 2));
+    recorder.offer(&old);
+    let sent = recorder.take().unwrap();
+    recorder.settle(sent, false);
+    let sent = recorder.take().unwrap();
+    assert!(is(&sent, &old), "again");
+
+    recorder.offer(&new);
+    assert!(recorder.take().is_none(), "one at a time");
+    recorder.settle(sent, false);
+    let sent = recorder.take().unwrap();
+    assert!(is(&sent, &new));
+    assert!(recorder.take().is_none());
+    recorder.settle(sent, true);
+    assert_eq!((recorder.unstored(), recorder.lock().bytes), (0, 0));
+}
+
+#[tokio::test]
+async fn drained_is_when_everything_is_stored() {
+    let recorder = Recorder::default();
+    recorder.drained().await;
+    recorder.offer(&run("a", 1));
+    let mut drained = Box::pin(recorder.drained());
+    assert!(drained.as_mut().now_or_never().is_none());
+    let sent = recorder.take().unwrap();
+    assert!(drained.as_mut().now_or_never().is_none());
+    recorder.settle(sent, false);
+    assert!(drained.as_mut().now_or_never().is_none());
+    let sent = recorder.take().unwrap();
+    recorder.settle(sent, true);
+    tokio::time::timeout(Duration::from_secs(5), drained)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,126 @@
+//! The words of a report: verdict, status, trigger, freshness.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::check::Severity;
+
+/// Judgement of one run. Ordered: the worse is the greater.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As expected.
+    Pass,
+    /// Working, but not as it should.
+    Warn,
+    /// Not working.
+    Fail,
+}
+
+impl Verdict {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl From<Severity> for Verdict {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Warn => Self::Warn,
+            Severity::Fail => Self::Fail,
+        }
+    }
+}
+
+/// Of a check now: from verdicts, thresholds and freshness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Passing.
+    Up,
+    /// Warning.
+    Degraded,
+    /// Failing, for as many runs in a row as the check asks for.
+    Down,
+    /// Nothing fresh is known.
+    Unknown,
+}
+
+impl Status {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "up" => Ok(Self::Up),
+            "degraded" => Ok(Self::Degraded),
+            "down" => Ok(Self::Down),
+            "unknown" => Ok(Self::Unknown),
+            other => Err(format!(
+                "`{other}` is no status: use up, degraded, down or unknown"
+            )),
+        }
+    }
+}
+
+/// Why a run happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// Its interval came round.
+    Schedule,
+    /// Somebody asked.
+    Request,
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Schedule => "schedule",
+            Self::Request => "request",
+        })
+    }
+}
+
+/// A report's age against what the reader accepts (RFC 9111's sense).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Freshness {
+    /// Young enough.
+    Fresh,
+    /// Older than accepted; what it says may no longer hold.
+    Stale,
+    /// Nothing is known.
+    Absent,
+}

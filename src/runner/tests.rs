@@ -1,0 +1,246 @@
+//! Runs of checks against real targets: permits, reports, single flight.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    probe::{
+        ProberSettings,
+        tests::{
+            check,
+            target::{Listening, OK},
+        },
+    },
+    report::Status,
+};
+
+const LONG: Duration = Duration::from_secs(5);
+
+/// A runner and what it hangs on.
+struct Bench {
+    runner: Arc<Runner>,
+    recorder: Recorder,
+    tasks: Tasks,
+}
+
+impl Bench {
+    fn new(concurrency: usize, per_host: usize) -> Self {
+        let (recorder, tasks) = (Recorder::default(), Tasks::default());
+        let limits = Limits {
+            concurrency,
+            per_host,
+        };
+        let runner = Runner::new(
+            Prober::new(&ProberSettings::default()).unwrap(),
+            "bench".to_owned(),
+            limits,
+            recorder.clone(),
+            tasks.clone(),
+        );
+        Self {
+            runner: Arc::new(runner),
+            recorder,
+            tasks,
+        }
+    }
+
+    fn cell(&self, name: &str, url: &str) -> Arc<Cell> {
+        let checks = [Arc::new(check(name, url))];
+        let mut cells = self.runner.cells(&checks, &BTreeMap::new()).unwrap();
+        cells.pop_first().unwrap().1
+    }
+
+    fn start(&self, cell: &Arc<Cell>) -> Started {
+        self.runner.start(cell, Trigger::Schedule)
+    }
+
+    /// Waits for all runs to end.
+    async fn done(&self) {
+        assert_eq!(self.tasks.finish(LONG).await, 0);
+    }
+}
+
+/// A target that answers when its gate is opened.
+async fn gated() -> (Listening, watch::Sender<bool>) {
+    let gate = watch::Sender::new(false);
+    let opened = gate.clone();
+    let target = Listening::serving(move |mut accepted| {
+        let mut opened = opened.subscribe();
+        async move {
+            while accepted.request().await.is_some() {
+                opened.wait_for(|open| *open).await.unwrap();
+                accepted.say(OK).await?;
+            }
+            Ok(())
+        }
+    });
+    (target.await, gate)
+}
+
+#[tokio::test]
+async fn a_run_becomes_a_report_that_is_kept_and_offered() {
+    let target = Listening::answering(OK).await;
+    let bench = Bench::new(4, 4);
+    let cell = bench.cell("api", &target.url("/"));
+    assert!(cell.latest().is_none());
+    assert_eq!(bench.start(&cell), Started::Yes);
+    assert!(cell.in_flight());
+    bench.done().await;
+    assert!(!cell.in_flight());
+    let run = cell.latest().unwrap();
+    let summary = &run.report.summary;
+    assert_eq!(
+        (summary.verdict, summary.status),
+        (Verdict::Pass, Status::Up)
+    );
+    assert_eq!(
+        (summary.check.as_str(), summary.instance.as_str()),
+        ("api", "bench")
+    );
+    assert_eq!(
+        (summary.http_status, summary.trigger),
+        (Some(200), Trigger::Schedule)
+    );
+    let lasts = 2 * cell.check.interval + cell.check.timeout;
+    assert_eq!(summary.expires_at, summary.checked_at + lasts);
+    assert_eq!(bench.recorder.unstored(), 1);
+}
+
+#[tokio::test]
+async fn a_target_that_is_down_is_a_report_too() {
+    let gone = Listening::answering(OK).await.gone().await;
+    let bench = Bench::new(4, 4);
+    let cell = bench.cell("api", &gone);
+    bench.start(&cell);
+    bench.done().await;
+    let run = cell.latest().unwrap();
+    assert_eq!(run.report.summary.verdict, Verdict::Fail);
+    assert_eq!(run.report.summary.message, "connection refused");
+    assert!(run.report.details.response.is_none());
+}
+
+#[tokio::test]
+async fn a_check_never_overlaps_itself_not_even_when_it_is_changed() {
+    let (target, gate) = gated().await;
+    let bench = Bench::new(4, 4);
+    let before = [
+        check("api", &target.url("/")),
+        check("web", &target.url("/")),
+    ]
+    .map(Arc::new);
+    let cells = bench.runner.cells(&before, &BTreeMap::new()).unwrap();
+    let cell = &cells[&before[0].name];
+    assert_eq!(bench.start(cell), Started::Yes);
+    assert_eq!(bench.start(cell), Started::InFlight);
+    target.asked(1).await;
+
+    let changed = Arc::new(check("api", &target.url("/v2")));
+    let after = [Arc::clone(&changed), Arc::clone(&before[1])];
+    let after = bench.runner.cells(&after, &cells).unwrap();
+    let unchanged = &before[1].name;
+    assert!(Arc::ptr_eq(&after[unchanged], &cells[unchanged]));
+    let new = &after[&changed.name];
+    assert_eq!(bench.start(new), Started::InFlight);
+
+    gate.send_replace(true);
+    bench.done().await;
+    assert_eq!(bench.start(new), Started::Yes);
+    target.asked(2).await;
+    assert!(target.requests()[1].starts_with("GET /v2 "));
+    bench.done().await;
+    assert_eq!(new.latest().unwrap().report.summary.consecutive, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cut_off_frees_its_check() {
+    let (target, _gate) = gated().await;
+    let bench = Bench::new(4, 4);
+    let cell = bench.cell("api", &target.url("/"));
+    bench.start(&cell);
+    target.asked(1).await;
+    assert_eq!(bench.tasks.finish(Duration::ZERO).await, 1);
+    assert!(!cell.in_flight() && cell.latest().is_none());
+}
+
+#[tokio::test]
+async fn permits_bound_what_runs_at_once_in_all_and_at_one_host() {
+    for (concurrency, per_host) in [(2, 8), (8, 2)] {
+        let (now, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let highest = Arc::clone(&peak);
+        let target = Listening::serving(move |mut accepted| {
+            let (now, peak) = (Arc::clone(&now), Arc::clone(&highest));
+            async move {
+                while accepted.request().await.is_some() {
+                    peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    // Time for others to come, if they may.
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    accepted.say(OK).await?;
+                }
+                Ok(())
+            }
+        })
+        .await;
+        let bench = Bench::new(concurrency, per_host);
+        for n in 0..6 {
+            let cell = bench.cell(&format!("c{n}"), &target.url("/"));
+            assert_eq!(bench.start(&cell), Started::Yes);
+        }
+        bench.done().await;
+        assert_eq!(target.requests().len(), 6);
+        assert_eq!(peak.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_hanging_host_starves_nobody_else() {
+    let (hanging, _gate) = gated().await;
+    let healthy = Listening::answering(OK).await;
+    let bench = Bench::new(3, 2);
+    for n in 0..10 {
+        bench.start(&bench.cell(&format!("slow{n}"), &hanging.url("/")));
+    }
+    hanging.asked(2).await;
+    // Another name is another host.
+    let other = format!("http://localhost:{}/", healthy.port());
+    let cell = bench.cell("good", &other);
+    bench.start(&cell);
+    healthy.asked(1).await;
+    assert_eq!(hanging.requests().len(), 2);
+}
+
+#[test]
+fn a_panic_while_judging_fails_that_run_and_no_other() {
+    let judgement = guarded(|| panic!("on purpose"));
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    assert!(judgement.message.contains("supercheck broke"));
+}
+
+#[tokio::test]
+async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
+    let gone = Listening::answering(OK).await.gone().await;
+    let first = Bench::new(1, 1);
+    let cell = first.cell("api", &gone);
+    first.start(&cell);
+    first.done().await;
+    let mut stored = cell.latest().unwrap().report.summary.clone();
+    assert_eq!(stored.status, Status::Down);
+    stored.since = crate::clock::Timestamp::from_millis(1);
+
+    // Both when it is read before the first run, and when after.
+    let second = Bench::new(1, 1);
+    let restarted = second.cell("api", &gone);
+    restarted.adopt(&stored);
+    cell.adopt(&stored);
+    for (bench, cell) in [(second, restarted), (first, cell)] {
+        bench.start(&cell);
+        bench.done().await;
+        let summary = cell.latest().unwrap().report.summary.clone();
+        assert_eq!((summary.since, summary.consecutive), (stored.since, 2));
+    }
+}
