@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -48,6 +48,19 @@ pub struct Store {
     link: watch::Receiver<Link>,
     /// Set when the connection is given up on purpose.
     closing: Arc<AtomicBool>,
+    refusals: Refusals,
+}
+
+/// What the server refused last. It tells that beside the request, which then
+/// just goes unanswered.
+#[derive(Clone, Debug, Default)]
+struct Refusals(Arc<Mutex<Option<String>>>);
+
+impl Refusals {
+    fn put(&self, refusal: Option<String>) -> Option<String> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last, refusal)
+    }
 }
 
 impl Store {
@@ -56,6 +69,7 @@ impl Store {
         settings: StoreSettings,
         link: watch::Receiver<Link>,
         closing: Arc<AtomicBool>,
+        refusals: Refusals,
     ) -> Self {
         let js = ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
@@ -68,6 +82,21 @@ impl Store {
             settings: Arc::new(settings),
             link,
             closing,
+            refusals,
+        }
+    }
+
+    /// An error of the API: a request without an answer, while the server
+    /// refused something, was what it refused.
+    fn api_error<E>(&self, doing: String, trouble: Trouble, error: E) -> StoreError
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        match self.refusals.put(None) {
+            Some(refusal) if trouble == Trouble::Away => {
+                StoreError::new(doing, Trouble::Denied, refusal)
+            }
+            _ => StoreError::new(doing, trouble, error),
         }
     }
 

@@ -150,7 +150,7 @@ impl Store {
                 {
                     return Ok(info);
                 }
-                Err(StoreError::new(doing(), trouble, error))
+                Err(self.api_error(doing(), trouble, error))
             }
         }
     }
@@ -164,11 +164,7 @@ impl Store {
                 if trouble == Trouble::Missing {
                     return Ok(None);
                 }
-                Err(StoreError::new(
-                    format!("look at stream `{stream}`"),
-                    trouble,
-                    error,
-                ))
+                Err(self.api_error(format!("look at stream `{stream}`"), trouble, error))
             }
         }
     }
@@ -189,11 +185,7 @@ impl Store {
             }
             Err(error) => {
                 let doing = format!("change stream `{}`", config.name);
-                Err(StoreError::new(
-                    doing,
-                    trouble::of_create_stream(&error),
-                    error,
-                ))
+                Err(self.api_error(doing, trouble::of_create_stream(&error), error))
             }
         }
     }

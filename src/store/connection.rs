@@ -2,17 +2,19 @@
 //! has the buckets made whenever NATS is (back) there.
 
 use std::{
+    collections::BTreeSet,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use async_nats::{ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::{Notify, watch};
 
-use super::{Store, StoreError, Trouble, buckets::Drift};
+use super::{Refusals, Store, StoreError, Trouble, buckets::Drift};
 use crate::{
     config::{Nats, StoreSettings},
     error::Chain,
@@ -61,19 +63,27 @@ pub async fn connect(
     let (count, connected) = watch::channel(0u64);
     let down = link.clone();
     let closing = Arc::new(AtomicBool::new(false));
-    let on_purpose = Arc::clone(&closing);
-    let options = options(nats)
+    let refusals = Refusals::default();
+    let events = Events {
+        count,
+        link: down,
+        on_purpose: Arc::clone(&closing),
+        refusals: refusals.clone(),
+        told: Mutex::default(),
+    };
+    let servers = servers(url)?;
+    let options = options(nats, &servers)
         .await?
         .retry_on_initial_connect()
         .event_callback(move |event| {
-            on_event(&event, &count, &down, &on_purpose);
+            events.on(&event);
             std::future::ready(())
         });
     let client = options
-        .connect(url)
+        .connect(servers)
         .await
         .map_err(|error| connect_error(url, error))?;
-    let store = Store::new(client, settings, link_seen, closing);
+    let store = Store::new(client, settings, link_seen, closing, refusals);
     let keeper = Keeper {
         store: store.clone(),
         link,
@@ -93,13 +103,24 @@ pub async fn connect_now(
     settings: StoreSettings,
 ) -> Result<Store, StoreError> {
     let (link, seen) = watch::channel(Link::Connected);
-    let options = options(nats).await?.max_reconnects(3);
+    let servers = servers(url)?;
+    let refusals = Refusals::default();
+    let heard = refusals.clone();
+    let options = options(nats, &servers)
+        .await?
+        .max_reconnects(3)
+        .event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                heard.put(Some(error.to_string()));
+            }
+            std::future::ready(())
+        });
     let client = options
-        .connect(url)
+        .connect(servers)
         .await
         .map_err(|error| connect_error(url, error))?;
     drop(link);
-    Ok(Store::new(client, settings, seen, Arc::default()))
+    Ok(Store::new(client, settings, seen, Arc::default(), refusals))
 }
 
 impl Keeper {
@@ -173,36 +194,115 @@ impl Keeper {
     }
 }
 
-fn on_event(
-    event: &Event,
-    count: &watch::Sender<u64>,
-    link: &watch::Sender<Link>,
-    on_purpose: &AtomicBool,
-) {
-    match event {
-        Event::Connected => {
-            link.send_replace(Link::Connected);
-            count.send_modify(|count| *count += 1);
-        }
-        Event::Disconnected | Event::Closed => {
-            if link.send_replace(Link::Away) != Link::Away && !on_purpose.load(Ordering::Relaxed) {
-                tracing::warn!("lost NATS; checks go on, the newest results are kept");
+/// Follows the connection, and tells of it once per change.
+struct Events {
+    count: watch::Sender<u64>,
+    link: watch::Sender<Link>,
+    on_purpose: Arc<AtomicBool>,
+    refusals: Refusals,
+    told: Mutex<Told>,
+}
+
+/// What has been told, so that it is told once.
+#[derive(Default)]
+struct Told {
+    /// Why NATS cannot be reached.
+    unreachable: Option<String>,
+    /// What the server refused on this connection.
+    refused: BTreeSet<String>,
+}
+
+/// Refusals beyond so many different ones are not told.
+const MAX_REFUSALS: usize = 32;
+
+impl Events {
+    fn on(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                self.link.send_replace(Link::Connected);
+                self.count.send_modify(|count| *count += 1);
+                *self.told() = Told::default();
             }
+            Event::Disconnected | Event::Closed => {
+                if self.link.send_replace(Link::Away) != Link::Away
+                    && !self.on_purpose.load(Ordering::Relaxed)
+                {
+                    tracing::warn!("lost NATS; checks go on, the newest results are kept");
+                }
+            }
+            Event::LameDuckMode => tracing::info!("the NATS server is about to shut down"),
+            Event::ServerError(error) => self.refused(error.to_string()),
+            Event::SlowConsumer(_) | Event::Draining => tracing::debug!(%event, "NATS client"),
+            Event::ClientError(error) => self.unreachable(&error.to_string()),
         }
-        Event::LameDuckMode => tracing::info!("the NATS server is about to shut down"),
-        Event::ServerError(error) => tracing::warn!(%error, "NATS server refused something"),
-        Event::SlowConsumer(_) | Event::Draining => tracing::debug!(%event, "NATS client"),
-        // Attempts to connect fail once per attempt; the first says enough.
-        Event::ClientError(error) => tracing::debug!(%error, "NATS client"),
+    }
+
+    /// Attempts to connect fail again and again; each cause is told once.
+    /// After a loss, which was told, only a refusal is news.
+    fn unreachable(&self, error: &str) {
+        let refusal = ConnectErrorKind::AuthorizationViolation.to_string();
+        let news = *self.count.borrow() == 0 || error.contains(&refusal);
+        let mut told = self.told();
+        if news && told.unreachable.as_deref() != Some(error) {
+            tracing::warn!(
+                error,
+                "NATS is not there; checks go on, and it is tried again"
+            );
+            told.unreachable = Some(error.to_owned());
+        } else {
+            tracing::debug!(error, "NATS client");
+        }
+    }
+
+    fn refused(&self, error: String) {
+        let mut told = self.told();
+        if told.refused.len() < MAX_REFUSALS && told.refused.insert(error.clone()) {
+            let hint = Trouble::Denied.hint();
+            tracing::warn!(error, hint, "the NATS server refused something");
+        }
+        drop(told);
+        self.refusals.put(Some(error));
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn options(nats: &Nats) -> Result<ConnectOptions, StoreError> {
+/// The servers of a comma-separated list of URLs.
+fn servers(url: &str) -> Result<Vec<ServerAddr>, StoreError> {
+    url.split(',')
+        .map(|one| one.trim().parse())
+        .collect::<Result<_, _>>()
+        .map_err(|error| {
+            let doing = format!("read the NATS URL `{}`", shown(url));
+            StoreError::new(doing, Trouble::Other, error)
+        })
+}
+
+/// User and password as the URL has them, or a token if it has one word.
+fn userinfo(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some((user, password)) = servers
+        .iter()
+        .find_map(|server| Some((decoded(server.username()?), server.password().map(decoded))))
+    else {
+        return options;
+    };
+    match password {
+        Some(password) => options.user_and_password(user, password),
+        None => options.token(user),
+    }
+}
+
+async fn options(nats: &Nats, servers: &[ServerAddr]) -> Result<ConnectOptions, StoreError> {
     let mut options = ConnectOptions::new()
         .name("supercheck")
         .ping_interval(PING_INTERVAL)
         .require_tls(nats.require_tls)
         .reconnect_delay_callback(delay);
+    // The client leaves what stands in the URL to us.
+    options = userinfo(options, servers);
     if let Some(path) = &nats.credentials {
         options = options.credentials_file(path).await.map_err(|error| {
             let doing = format!("read the credentials `{}`", path.display());
@@ -259,8 +359,12 @@ fn connect_error(url: &str, error: async_nats::ConnectError) -> StoreError {
     )
 }
 
-/// `url` without user and password.
+/// `url`, or each of a list, without user and password.
 pub fn shown(url: &str) -> String {
+    url.split(',').map(shown_one).collect::<Vec<_>>().join(",")
+}
+
+fn shown_one(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if at > scheme => {
             let (head, _) = url.split_at(scheme + 3);

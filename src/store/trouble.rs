@@ -59,30 +59,35 @@ impl StoreError {
 
     /// What helps, where it is known.
     pub fn hint(&self) -> Option<&'static str> {
-        Some(match self.trouble {
-            Trouble::Away => {
+        self.trouble.hint()
+    }
+}
+
+impl Trouble {
+    /// What helps, where it is known.
+    pub const fn hint(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Away => {
                 "is nats-server running there? set `nats.url` or SUPERCHECK_NATS__URL; without a \
                  url supercheck starts its own"
             }
-            Trouble::NoJetStream => {
+            Self::NoJetStream => {
                 "start nats-server with `-js`, or add a `jetstream {}` block to its configuration"
             }
-            Trouble::Missing => "the daemon makes its buckets when it connects; is it running?",
-            Trouble::Full => {
+            Self::Missing => "the daemon makes its buckets when it connects; is it running?",
+            Self::Full => {
                 "raise `max_file_store` (server) or the account's JetStream limits, or free space \
                  on the disk of its `store_dir`"
             }
-            Trouble::Denied => {
+            Self::Denied => {
                 "check `nats.credentials` and the user's permissions; `supercheck doctor` names \
                  the missing ones"
             }
-            Trouble::Conflict => {
+            Self::Conflict => {
                 "something else uses that name; rename it, or give supercheck an account of its own"
             }
-            Trouble::TooLarge => {
-                "raise the server's `max_payload`, or lower the check's `max_body`"
-            }
-            Trouble::Outrun | Trouble::Other => return None,
+            Self::TooLarge => "raise the server's `max_payload`, or lower the check's `max_body`",
+            Self::Outrun | Self::Other => return None,
         })
     }
 }
