@@ -1,4 +1,72 @@
 //! supercheck: a healthcheck caching daemon on NATS JetStream.
+//!
+//! It asks each target once and lets any number of readers have the answer
+//! from NATS. This page is the map of the code; README.md is for those who run
+//! it.
+//!
+//! # Bird's-eye view
+//!
+//! ```text
+//!            config file ─┐
+//!                         ▼
+//! schedule ──► due ──► runner ──► probe ──► verdict ──► recorder ──► NATS JetStream
+//!                                                        ├ object store supercheck     reports, by URL, 30 s
+//!                                                        └ KV           supercheck_kv  summaries, by check name, 24 h
+//! ```
+//!
+//! A value moves one way. A **trigger** starts a **run** of a **check**; the
+//! run makes one **probe** of the check's **target**; the probe yields an
+//! **observation**; judging it against the check's **expectations** yields a
+//! **verdict**; the run becomes a **report**, which the **recorder** writes.
+//! Readers read NATS, or the daemon, never the target.
+//!
+//! # Code map
+//!
+//! Layers, lowest first. A module names its own layer's modules and lower ones
+//! only; the two doors never name each other.
+//!
+//! | layer | modules | what they are |
+//! |---|---|---|
+//! | ground | [`error`], [`clock`], [`near`], [`tasks`] | how trouble is told; time; near-miss names; the one place that spawns |
+//! | words | [`check`], [`observation`], [`report`] | the nouns, and their JSON |
+//! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
+//! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
+//! | flow | [`triggers`], [`runner`], [`recorder`] | the one pipeline |
+//! | serve | [`serve`] | answers readers |
+//! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
+//!
+//! Where is the thing that …
+//!
+//! - … decides when a check is due? [`schedule`], driven by [`triggers`].
+//! - … keeps a check from overlapping itself, and bounds concurrency? [`runner`].
+//! - … knows the JSON that readers see? [`report`].
+//! - … writes an object that foreign clients can read? [`store::write`] and
+//!   [`store::object`].
+//! - … keeps the newest results while NATS is away? [`recorder`].
+//! - … makes the buckets and finds drift? [`store::buckets`].
+//! - … starts the private nats-server? [`store::embedded`].
+//! - … turns a mistake in the configuration into a message with its place?
+//!   [`config::mistake`].
+//!
+//! # Invariants
+//!
+//! 1. The layers *words* and *thought* do no IO and ask no clock: texts, the
+//!    environment and the time are handed in.
+//! 2. A probe cannot fail; it observes. `Err` is for supercheck's own trouble.
+//! 3. Checking never waits for storing or serving. While NATS is away runs go
+//!    on, and the newest result of each check is kept and written later.
+//! 4. The configuration is read, judged and complete before the first socket
+//!    opens. A failed reload changes nothing.
+//! 5. A check has at most one run in flight per instance.
+//! 6. What readers see is never older than it says: every report and summary
+//!    carries `checked_at`, `interval_ms` and `expires_at`.
+//! 7. Every queue and buffer has a bound, a name for the bound, and a policy
+//!    for when it is full.
+//! 8. Every task is tracked and ends on the daemon's signal. A panic while
+//!    judging one answer becomes that run's finding; any other ends the daemon
+//!    with an error, never a silent half-life.
+//! 9. Secrets are [`check::Secret`] from the moment they are read, and reach no
+//!    log, report, object name or error.
 
 pub mod check;
 pub mod cli;

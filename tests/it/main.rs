@@ -1,0 +1,28 @@
+//! The integration tests: the real binary, real nats-servers, real targets.
+//!
+//! `tests/run` gets what they need. Every server is a process on 127.0.0.1
+//! that its test starts and stops, on a port that the system picks.
+
+#![expect(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test that panics has done its work; real time is what it waits for"
+)]
+
+mod support;
+
+mod commands;
+mod compat;
+mod embedded;
+mod main_path;
+mod outage;
+mod quickstart;
+mod reader;
+mod shutdown;
+mod tidy;

@@ -1,0 +1,130 @@
+//! Reading one object again and again while it is overwritten: never a hang,
+//! never half an object.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use supercheck::{
+    config,
+    store::{
+        Store, connection,
+        write::{Object, Record},
+    },
+};
+
+use crate::support::{clients::Client, nats::Nats, tools};
+
+const URL: &str = "http://hammered.example/health";
+const OVERWRITES: u64 = 1000;
+
+async fn store(nats: &Nats) -> Store {
+    let text = format!("[nats]\nurl = \"{}\"", nats.url());
+    let sources = config::Sources {
+        main: Some(("test.toml".into(), text)),
+        env: &BTreeMap::new(),
+        read: &|_| unreachable!("nothing is included"),
+        list: &|_| Ok(Vec::new()),
+    };
+    let config = config::load(&sources).expect("a good configuration").config;
+    let store = connection::connect_now(&config.nats, &nats.url(), config.store)
+        .await
+        .unwrap();
+    store.prepare().await.unwrap();
+    store
+}
+
+/// A record whose every byte tells which overwrite it belongs to.
+fn record(n: u64, size: usize) -> Record {
+    let body = Bytes::from(format!("{n:08}").repeat(size / 8));
+    Record {
+        check: "hammered".to_owned(),
+        summary: Bytes::from(format!("{{\"n\":{n}}}")),
+        object: Some(Object {
+            name: URL.to_owned(),
+            body,
+        }),
+    }
+}
+
+/// Panics unless `body` is one overwrite's, whole.
+fn whole(body: &[u8], size: usize) -> u64 {
+    let text = std::str::from_utf8(body).unwrap();
+    let first = &text[..8];
+    assert!(
+        body.len() == size && text == first.repeat(size / 8),
+        "a torn object: {first}…"
+    );
+    first.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_overwrites_under_hammering_readers() {
+    for version in tools::VERSIONS {
+        let Some(nats) = Nats::version(version).await else {
+            continue;
+        };
+        let store = store(&nats).await;
+        // More than one chunk, so that a torn read would show.
+        let size = 160 * 1024;
+        store
+            .send(&record(0, size))
+            .await
+            .unwrap()
+            .stored()
+            .await
+            .unwrap();
+        let url = nats.url();
+        let foreign: Vec<_> = Client::had()
+            .into_iter()
+            .map(|client| {
+                let url = url.clone();
+                tokio::spawn(async move { client.call(&url, &["hammer", URL, "4"]).await })
+            })
+            .collect();
+        let written = Arc::new(AtomicU64::new(0));
+        let ours = {
+            let (store, written) = (store.clone(), Arc::clone(&written));
+            tokio::spawn(async move {
+                let mut reads = 0u64;
+                let mut newest = 0;
+                while written.load(Ordering::SeqCst) < OVERWRITES {
+                    let body = store.report(URL).await.unwrap().expect("never absent");
+                    let n = whole(&body, size);
+                    assert!(n >= newest, "an older object after a newer one");
+                    newest = n;
+                    reads += 1;
+                }
+                reads
+            })
+        };
+        for n in 1..=OVERWRITES {
+            store
+                .send(&record(n, size))
+                .await
+                .unwrap()
+                .stored()
+                .await
+                .unwrap();
+            written.store(n, Ordering::SeqCst);
+        }
+        let reads = ours.await.unwrap();
+        assert!(reads > 50, "{reads} reads are too few to tell anything");
+        for told in foreign {
+            let told = told.await.unwrap();
+            assert_eq!(told["hangs"], 0, "nats-server {version}: {told}");
+            assert_eq!(
+                told["errors"],
+                serde_json::json!([]),
+                "nats-server {version}: {told}"
+            );
+            assert!(told["reads"].as_u64().unwrap() > 20, "{told}");
+        }
+        eprintln!("nats-server {version}: {reads} whole reads during {OVERWRITES} overwrites");
+    }
+}

@@ -1,0 +1,9 @@
+//! What the tests are made of: servers, targets, daemons, clients, waiting.
+
+pub mod clients;
+pub mod daemon;
+pub mod nats;
+pub mod proxy;
+pub mod target;
+pub mod tools;
+pub mod wait;

@@ -1,0 +1,181 @@
+//! A real nats-server of the test's own.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use async_nats::jetstream;
+use tempfile::TempDir;
+
+use super::{tools, wait};
+
+/// A nats-server process with JetStream, ended when dropped.
+pub struct Nats {
+    binary: PathBuf,
+    config: String,
+    home: TempDir,
+    child: Child,
+    /// The port, the same over restarts.
+    pub port: u16,
+}
+
+impl Nats {
+    /// The newest server, with JetStream.
+    ///
+    /// # Panics
+    /// When it is not there: no test can do without.
+    pub async fn start() -> Self {
+        Self::version(tools::VERSIONS[0])
+            .await
+            .expect("this test needs a nats-server; run tests/run")
+    }
+
+    /// The server of that version, if it could be had.
+    pub async fn version(version: &str) -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join("store");
+        // As in the configurations that supercheck ships: a foreign client's
+        // read of an object leaves a consumer for 30 s, and 2.15 has a limit.
+        let limits = if version.starts_with("2.15") {
+            "limits { default_max_consumers: 100000 }"
+        } else {
+            ""
+        };
+        let config = format!("jetstream {{ store_dir: {store:?}, {limits} }}");
+        Some(Self::begin(tools::nats_server(version)?, home, config).await)
+    }
+
+    /// The newest server with this configuration (`%STORE%` is a folder for
+    /// its JetStream).
+    pub async fn configured(config: &str) -> Self {
+        let binary = tools::nats_server(tools::VERSIONS[0]).expect("run tests/run");
+        let home = tempfile::tempdir().unwrap();
+        let store = home.path().join("store").display().to_string();
+        Self::begin(binary, home, config.replace("%STORE%", &store)).await
+    }
+
+    async fn begin(binary: PathBuf, home: TempDir, config: String) -> Self {
+        let child = spawn(&binary, &home, &config, None);
+        let mut nats = Self {
+            binary,
+            config,
+            home,
+            child,
+            port: 0,
+        };
+        // The system picks the port; the server writes it down.
+        let binary = nats.binary.file_name().unwrap().to_string_lossy();
+        let ports = nats
+            .home
+            .path()
+            .join(format!("{binary}_{}.ports", nats.child.id()));
+        nats.port = wait::until("the server's port", async || {
+            let text = fs::read_to_string(&ports).ok()?;
+            let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
+            ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
+        })
+        .await;
+        nats
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, on its port and with its data.
+    pub async fn start_again(&mut self) {
+        self.child = spawn(&self.binary, &self.home, &self.config, Some(self.port));
+        self.ready().await;
+    }
+
+    /// Waits until it takes connections.
+    pub async fn ready(&self) {
+        let url = self.url();
+        wait::until("nats-server takes connections", async || {
+            async_nats::connect(&url).await.ok()
+        })
+        .await;
+    }
+
+    /// A client of the test's own.
+    pub async fn client(&self) -> async_nats::Client {
+        let url = self.url();
+        wait::until("a connection", async || {
+            async_nats::connect(&url).await.ok()
+        })
+        .await
+    }
+
+    /// JetStream for the test itself.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.client().await)
+    }
+
+    /// The object's content as async-nats itself reads it, if it is there.
+    pub async fn object(&self, js: &jetstream::Context, name: &str) -> Option<Vec<u8>> {
+        use tokio::io::AsyncReadExt as _;
+        let bucket = js.get_object_store("supercheck").await.ok()?;
+        let mut object = bucket.get(name).await.ok()?;
+        let mut body = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), object.read_to_end(&mut body));
+        read.await
+            .expect("reading an object hangs")
+            .expect("a whole object");
+        Some(body)
+    }
+
+    /// The JSON of a summary, if it is there.
+    pub async fn summary(&self, js: &jetstream::Context, check: &str) -> Option<serde_json::Value> {
+        let bucket = js.get_key_value("supercheck_kv").await.ok()?;
+        let value = bucket.get(check).await.ok()??;
+        Some(serde_json::from_slice(&value).expect("a summary is JSON"))
+    }
+}
+
+fn spawn(binary: &PathBuf, home: &TempDir, config: &str, port: Option<u16>) -> Child {
+    let path = home.path().join("nats.conf");
+    fs::write(&path, config).unwrap();
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(home.path().join("nats.log"))
+        .unwrap();
+    Command::new(binary)
+        .arg("--config")
+        .arg(&path)
+        .args(["--addr", "127.0.0.1", "--port"])
+        .arg(port.map_or_else(|| "-1".to_owned(), |port| port.to_string()))
+        .arg("--ports_file_dir")
+        .arg(home.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.home.path().join("nats.log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().rev().take(15).collect();
+            eprintln!(
+                "the end of nats-server's log, newest first:\n{}",
+                lines.join("\n")
+            );
+        }
+        // It may have been ended by the test.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

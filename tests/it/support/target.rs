@@ -1,0 +1,112 @@
+//! A target whose answer the test decides, and which counts who asks.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use tokio::net::TcpListener;
+
+/// How a path is answered.
+#[derive(Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    pub content_type: &'static str,
+    pub delay: Duration,
+}
+
+impl Answer {
+    /// 200 with this JSON.
+    pub fn json(body: &str) -> Self {
+        Self {
+            status: 200,
+            body: body.to_owned(),
+            content_type: "application/json",
+            delay: Duration::ZERO,
+        }
+    }
+
+    pub fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    answers: HashMap<String, Answer>,
+    hits: HashMap<String, u64>,
+}
+
+/// An HTTP target on a port of its own.
+#[derive(Clone)]
+pub struct Target {
+    shared: Arc<Mutex<Shared>>,
+    address: std::net::SocketAddr,
+}
+
+impl Target {
+    /// Answers 200 `{"status":"UP"}` everywhere until told otherwise.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Self {
+            shared: Arc::default(),
+            address: listener.local_addr().unwrap(),
+        };
+        let routes = Router::new().fallback(answer).with_state(target.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        target
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// From now on `path` is answered so.
+    pub fn set(&self, path: &str, answer: Answer) {
+        self.shared
+            .lock()
+            .unwrap()
+            .answers
+            .insert(path.to_owned(), answer);
+    }
+
+    /// How often `path` was asked.
+    pub fn hits(&self, path: &str) -> u64 {
+        self.shared
+            .lock()
+            .unwrap()
+            .hits
+            .get(path)
+            .copied()
+            .unwrap_or(0)
+    }
+}
+
+async fn answer(State(target): State<Target>, request: Request<Body>) -> Response {
+    let path = request.uri().path().to_owned();
+    let answer = {
+        let mut shared = target.shared.lock().unwrap();
+        *shared.hits.entry(path.clone()).or_default() += 1;
+        shared.answers.get(&path).cloned()
+    }
+    .unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
+    if !answer.delay.is_zero() {
+        tokio::time::sleep(answer.delay).await;
+    }
+    let status = StatusCode::from_u16(answer.status).unwrap();
+    (status, [("content-type", answer.content_type)], answer.body).into_response()
+}
