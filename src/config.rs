@@ -1,13 +1,14 @@
 //! The configuration: text and environment in, [`Config`] out, or every
 //! mistake at once, each with its place and what helps.
 //!
-//! Three steps: [`tree`] (as written) → [`fields`] (typed, with mistakes) →
-//! [`Config`] (as meant: nothing in it is optional that has a default). Pure:
-//! file texts, the environment and a way to read further files are handed in.
+//! Three steps: [`tree`] (as written, from files and the environment) →
+//! [`fields`] (typed, with mistakes) → [`Config`] (as meant: nothing in it is
+//! optional that has a default). Pure: file texts, the environment and a way
+//! to read further files are handed in.
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,16 +19,21 @@ use crate::check::{Check, CheckName, Secret};
 pub mod mistake;
 pub mod settings;
 
+mod book;
 mod check;
+mod environment;
 mod fields;
+mod hide;
 mod read;
+mod schema;
 mod show;
 mod substitute;
 mod tree;
+mod value;
 
 pub use check::ad_hoc;
 pub use mistake::{Mistake, Mistakes};
-pub use settings::schema;
+pub use schema::schema;
 pub use show::show;
 
 /// What a configuration is read from.
@@ -54,7 +60,7 @@ pub struct Loaded {
 }
 
 /// Everything that can be set, as meant.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Config {
     /// How to reach NATS, or how to run it.
     pub nats: Nats,
@@ -71,7 +77,7 @@ pub struct Config {
 }
 
 /// How to reach NATS, or how to run it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Nats {
     /// Where it is; `None` runs an embedded server.
     pub url: Option<String>,
@@ -195,24 +201,38 @@ impl Default for StoreSettings {
     }
 }
 
+/// As shown: the URL may hold a password.
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show::nats(self))
+    }
+}
+
+/// As shown: URLs may hold secrets.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&show(self))
+    }
+}
+
 /// Reads and judges a configuration.
 ///
 /// # Errors
 /// Every mistake that there is.
 pub fn load(sources: &Sources<'_>) -> Result<Loaded, Mistakes> {
-    let mut book = mistake::Book::default();
+    let mut book = book::Book::default();
     let root = tree::plant(sources, &mut book);
+    let root = root.unwrap_or_else(|| tree::Node::table(mistake::Place::Whole));
     let config = read::config(&root, &mut book);
     let files = book.files();
     let warnings = book.warnings();
-    match (config, book.mistakes()) {
-        (Some(config), None) => Ok(Loaded {
+    match book.mistakes() {
+        None => Ok(Loaded {
             config,
             warnings,
             files,
         }),
-        (_, Some(mistakes)) => Err(mistakes),
-        (None, None) => Err(Mistakes::unknown()),
+        Some(mistakes) => Err(mistakes),
     }
 }
 

@@ -6,20 +6,15 @@
     reason = "a value of any other kind is the same mistake"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
-    mistake::{Book, Place},
+    book::Book,
+    mistake::Place,
     tree::{Entry, Node, Value},
+    value::{At, Given, Text, duration, number, refuse, size, text, unquoted},
 };
 use crate::{check::Secret, near::nearest};
-
-/// A value and where it was written.
-#[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) value: T,
-    pub(super) at: Place,
-}
 
 /// A table being read.
 pub(super) struct Fields<'a> {
@@ -30,38 +25,75 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Reads `node`, which must be a table.
-    pub(super) fn of(node: &'a Node, book: &mut Book) -> Self {
-        let entries = if let Value::Table(entries) = &node.value {
-            Some(entries)
-        } else {
-            book.mistake(&node.at, format!("this is {}, not a table", node.kind()))
-                .hint("write `[section]`, or `[[check]]` for a check");
-            None
+    /// Reads `node`, when it is a table.
+    pub(super) fn of(node: &'a Node) -> Option<Self> {
+        let Value::Table(entries) = &node.value else {
+            return None;
         };
-        Self {
-            entries,
+        Some(Self {
+            entries: Some(entries),
             asked: Vec::new(),
             at: node.at.clone(),
+        })
+    }
+
+    /// Tells of the one of two settings that is there without the other.
+    pub(super) fn pair(&self, one: &str, other: &str, book: &mut Book) {
+        for (here, missing) in [(one, other), (other, one)] {
+            if let Some(entry) = self.entries.and_then(|entries| entries.get(here))
+                && self.lacks(missing)
+            {
+                let message = format!("`{here}` without `{missing}`");
+                book.mistake(&entry.key_at, message)
+                    .hint("set both or neither");
+            }
         }
     }
 
     /// The table under `name`; an empty one when there is none.
     pub(super) fn section(&mut self, name: &'static str, book: &mut Book) -> Self {
-        match self.node(name) {
-            Some(node) => Self::of(node, book),
-            None => Self {
-                entries: None,
-                asked: Vec::new(),
-                at: Place::Whole,
-            },
+        if let Some(node) = self.node(name) {
+            match Self::of(node) {
+                Some(fields) => return fields,
+                None => book
+                    .mistake(
+                        &node.at,
+                        format!("`{name}` is {}, not a section", node.kind()),
+                    )
+                    .hint(format!("write `[{name}]`, and its settings below it")),
+            }
+        }
+        Self::none()
+    }
+
+    /// A table that is not there.
+    pub(super) fn none() -> Self {
+        Self {
+            entries: None,
+            asked: Vec::new(),
+            at: Place::Whole,
         }
     }
 
-    /// The node under `name`.
+    /// The node under `name`, unless it is known to be broken.
     pub(super) fn node(&mut self, name: &'static str) -> Option<&'a Node> {
-        self.asked.push(name);
-        Some(&self.entries?.get(name)?.node)
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
+        let node = &self.entries?.get(name)?.node;
+        (!node.broken).then_some(node)
+    }
+
+    /// Whether anything is written under `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries
+            .is_some_and(|entries| entries.contains_key(name))
+    }
+
+    /// Whether nobody wrote `name`, nor misspelt it: that is told as such.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        let keys = self.entries.into_iter().flatten();
+        !self.has(name) && nearest(name, keys.map(|(key, _)| key.as_str())).is_none()
     }
 
     /// Tells of every key that nobody asked for.
@@ -79,10 +111,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Text.
-    pub(super) fn text(&mut self, name: &'static str, book: &mut Book) -> Option<At<String>> {
+    pub(super) fn text(&mut self, name: &'static str, book: &mut Book) -> Option<Text> {
         let node = self.node(name)?;
-        let value = text(node).map(str::to_owned);
-        known(name, node, value, "text in quotes", book)
+        let text = text(node);
+        if text.is_none() {
+            refuse(name, node, "text in quotes", book);
+        }
+        text
     }
 
     /// Text that must not be shown.
@@ -91,11 +126,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A path.
-    pub(super) fn path(
-        &mut self,
-        name: &'static str,
-        book: &mut Book,
-    ) -> Option<std::path::PathBuf> {
+    pub(super) fn path(&mut self, name: &'static str, book: &mut Book) -> Option<PathBuf> {
         self.text(name, book).map(|text| text.value.into())
     }
 
@@ -107,59 +138,55 @@ impl<'a> Fields<'a> {
             Value::Raw(text) => text.parse().ok(),
             _ => None,
         };
-        known(name, node, value, "`true` or `false`", book).map(|found| found.value)
+        if value.is_none() {
+            refuse(name, node, &unquoted("`true` or `false`", node), book);
+        }
+        value
     }
 
     /// A number within `range`.
     pub(super) fn number(
         &mut self,
         name: &'static str,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u32>,
         book: &mut Book,
-    ) -> Option<u64> {
+    ) -> Option<At<u32>> {
         let node = self.node(name)?;
-        let found = match &node.value {
-            Value::Integer(number) => u64::try_from(*number).ok(),
-            Value::Raw(text) => text.parse().ok(),
-            _ => None,
-        };
-        let (low, high) = (*range.start(), *range.end());
-        let value = found.filter(|number| range.contains(number));
-        let wanted = if high == u64::MAX {
-            format!("a whole number from {low} on")
-        } else {
-            format!("a whole number from {low} to {high}")
-        };
-        known(name, node, value, &wanted, book).map(|found| found.value)
+        match number(node).filter(|number| range.contains(number)) {
+            Some(value) => Some(At {
+                value,
+                at: node.at.clone(),
+            }),
+            None => {
+                let (low, high) = range.into_inner();
+                let wanted = format!("a whole number from {low} to {high}");
+                refuse(name, node, &unquoted(&wanted, node), book);
+                None
+            }
+        }
     }
 
     /// A duration with a unit.
-    pub(super) fn duration(&mut self, name: &'static str, book: &mut Book) -> Option<At<Duration>> {
-        const UNITS: &str = "write a number and a unit, such as `30s`, `5m`, or `1h 30m`";
-        let node = self.node(name)?;
-        if let Value::Integer(number) = &node.value {
-            book.mistake(&node.at, format!("`{number}` has no unit"))
-                .hint(format!(
-                    "write `\"{number}s\"` for seconds, or `\"{number}ms\"`"
-                ));
-            return None;
-        }
-        let found = known(
-            name,
-            node,
-            text(node),
-            "a duration in quotes, such as `\"30s\"`",
-            book,
-        )?;
-        match humantime::parse_duration(found.value) {
-            Ok(value) => Some(At {
+    pub(super) fn duration(&mut self, name: &'static str, book: &mut Book) -> Given<Duration> {
+        let Some(node) = self.node(name) else {
+            return if self.has(name) {
+                Given::Misread
+            } else {
+                Given::Unset
+            };
+        };
+        match duration(node) {
+            Ok(value) => Given::Set(At {
                 value,
-                at: found.at,
+                at: node.at.clone(),
             }),
-            Err(_) => {
-                book.mistake(&node.at, format!("`{}` is not a duration", found.value))
-                    .hint(UNITS);
-                None
+            Err(Some((message, hint))) => {
+                book.mistake(&node.at, message).hint(hint);
+                Given::Misread
+            }
+            Err(None) => {
+                refuse(name, node, "a duration in quotes, such as `\"30s\"`", book);
+                Given::Misread
             }
         }
     }
@@ -172,37 +199,28 @@ impl<'a> Fields<'a> {
             Value::Text(text) | Value::Raw(text) => size(text),
             _ => None,
         };
-        known(
-            name,
-            node,
-            value,
-            "a number of bytes, such as `65536` or `\"64KiB\"`",
-            book,
-        )
-        .map(|found| found.value)
+        if value.is_none() {
+            let wanted = "a number of bytes, such as `65536` or `\"64KiB\"`";
+            refuse(name, node, wanted, book);
+        }
+        value
     }
 
     /// A list of text; a variable may hold it with commas.
     pub(super) fn texts(&mut self, name: &'static str, book: &mut Book) -> Option<Vec<String>> {
-        self.list(name, "a list of text", book, |node| {
-            text(node).map(str::to_owned)
-        })
+        let wanted = "a list of text, such as `[\"a\", \"b\"]`";
+        self.list(name, wanted, book, |node| text(node).map(|text| text.value))
     }
 
     /// A list of numbers.
-    pub(super) fn numbers(&mut self, name: &'static str, book: &mut Book) -> Option<Vec<At<u64>>> {
-        let items = self.list(name, "a list of numbers", book, |node| {
-            let value = match &node.value {
-                Value::Integer(number) => u64::try_from(*number).ok(),
-                Value::Raw(text) => text.trim().parse().ok(),
-                _ => None,
-            };
-            value.map(|value| At {
-                value,
+    pub(super) fn numbers(&mut self, name: &'static str, book: &mut Book) -> Option<Vec<At<u32>>> {
+        let wanted = "a list of numbers, such as `[200, 204]`";
+        self.list(name, wanted, book, |node| {
+            Some(At {
+                value: number(node)?,
                 at: node.at.clone(),
             })
-        })?;
-        Some(items)
+        })
     }
 
     fn list<T>(
@@ -217,33 +235,23 @@ impl<'a> Fields<'a> {
         let items: &[Node] = match &node.value {
             Value::List(items) => items,
             Value::Raw(text) => {
-                let item =
-                    |part: &str| Node::new(Value::Raw(part.trim().to_owned()), node.at.clone());
-                split = text
+                let parts = text
                     .split(',')
-                    .filter(|part| !part.trim().is_empty())
-                    .map(item)
-                    .collect::<Vec<_>>();
+                    .map(str::trim)
+                    .filter(|part| !part.is_empty());
+                split = parts.map(|part| node.part(part)).collect::<Vec<_>>();
                 &split
             }
             _ => {
-                book.mistake(
-                    &node.at,
-                    format!("`{name}` is {}, not {wanted}", node.kind()),
-                );
+                refuse(name, node, wanted, book);
                 return None;
             }
         };
         let mut values = Vec::with_capacity(items.len());
-        for item in items {
+        for item in items.iter().filter(|item| !item.broken) {
             match read(item) {
                 Some(value) => values.push(value),
-                None => {
-                    book.mistake(
-                        &item.at,
-                        format!("this is {}; `{name}` is {wanted}", item.kind()),
-                    );
-                }
+                None => refuse(name, item, wanted, book),
             }
         }
         Some(values)
@@ -257,72 +265,12 @@ impl<'a> Fields<'a> {
         book: &mut Book,
     ) -> Option<T> {
         let found = self.text(name, book)?;
-        let value = words
-            .iter()
-            .find(|(word, _)| *word == found.value)
-            .map(|(_, value)| *value);
+        let value = words.iter().find(|(word, _)| *word == found.value);
         if value.is_none() {
             let list: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-            book.mistake(&found.at, format!("`{}` is no {name}", found.value))
-                .hint(format!("there are {}", list.join(", ")));
+            book.mistake(&found.at, format!("{} is no `{name}`", found.said))
+                .hint(format!("write {}", list.join(" or ")));
         }
-        value
+        value.map(|(_, value)| *value)
     }
-}
-
-/// The text of a node.
-pub(super) fn text(node: &Node) -> Option<&str> {
-    match &node.value {
-        Value::Text(text) | Value::Raw(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn known<T>(
-    name: &str,
-    node: &Node,
-    value: Option<T>,
-    wanted: &str,
-    book: &mut Book,
-) -> Option<At<T>> {
-    match value {
-        Some(value) => Some(At {
-            value,
-            at: node.at.clone(),
-        }),
-        None => {
-            let found = book
-                .text(&node.at)
-                .map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
-            // A variable or a secret is not repeated.
-            let found = if node.secret {
-                "this".to_owned()
-            } else {
-                found
-            };
-            book.mistake(&node.at, format!("{found} is not what `{name}` takes"))
-                .hint(format!("write {wanted}"));
-            None
-        }
-    }
-}
-
-/// Bytes with a unit.
-fn size(text: &str) -> Option<u64> {
-    let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1000,
-        "KiB" => 1 << 10,
-        "MB" => 1_000_000,
-        "MiB" => 1 << 20,
-        "GB" => 1_000_000_000,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
 }

@@ -1,20 +1,28 @@
 //! From the tree to [`Config`], section by section.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use url::Url;
 
 use super::{
     Config, Http, Log, LogFormat, Nats, ObjectContent, Scheduler, StoreSettings, SyncInterval,
+    book::Book,
     check::{self, Defaults},
-    fields::{At, Fields},
-    mistake::{Book, Place},
+    fields::Fields,
+    mistake::Place,
     tree::{Node, Value},
+    value::{Given, Text},
 };
 use crate::check::Check;
 
-/// Reads everything; `None` when something essential is missing, which is
-/// then a mistake in the book.
-pub(super) fn config(root: &Node, book: &mut Book) -> Option<Config> {
-    let mut fields = Fields::of(root, book);
+/// Reads everything; it can be used when there are no mistakes in the book.
+pub(super) fn config(root: &Node, book: &mut Book) -> Config {
+    let mut fields = Fields::of(root).unwrap_or_else(Fields::none);
     let nats = nats(fields.section("nats", book), book);
     let http = http(fields.section("http", book), book);
     let log = log(fields.section("log", book), book);
@@ -23,24 +31,24 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Option<Config> {
     let defaults = Defaults::read(fields.section("defaults", book), book);
     let checks = checks(fields.node("check"), &defaults, &store, book);
     fields.finish(book);
-    Some(Config {
+    Config {
         nats,
         http,
         log,
         scheduler,
         store,
         checks,
-    })
+    }
 }
 
 fn nats(mut fields: Fields<'_>, book: &mut Book) -> Nats {
-    let sync = fields.text("sync_interval", book);
-    let sync_interval = sync.and_then(|sync| sync_interval(&sync, book));
+    fields.pair("user", "password", book);
+    fields.pair("tls_cert", "tls_key", book);
+    let url = fields.text("url", book);
+    let sync_interval = fields.text("sync_interval", book);
+    let listen = fields.text("listen", book);
     let nats = Nats {
-        url: fields
-            .text("url", book)
-            .map(|url| url.value)
-            .filter(|url| !url.is_empty()),
+        url: url.and_then(|url| nats_url(url, book)),
         credentials: fields.path("credentials", book),
         token: fields.secret("token", book),
         user: fields.text("user", book).map(|user| user.value),
@@ -52,48 +60,67 @@ fn nats(mut fields: Fields<'_>, book: &mut Book) -> Nats {
         require_tls: fields.truth("require_tls", book).unwrap_or(false),
         inbox_prefix: fields.text("inbox_prefix", book).map(|prefix| prefix.value),
         server_binary: fields.path("server_binary", book),
-        listen: address(fields.text("listen", book), book)
+        listen: listen
+            .and_then(|listen| address(listen, book))
             .unwrap_or_else(|| "127.0.0.1:4222".to_owned()),
-        sync_interval,
+        sync_interval: sync_interval.and_then(|sync| read_sync_interval(&sync, book)),
         max_store: fields.bytes("max_store", book),
     };
-    if nats.tls_cert.is_some() != nats.tls_key.is_some() {
-        book.mistake(&fields.at, "`tls_cert` and `tls_key` go together")
-            .hint("set both or neither");
-    }
     fields.finish(book);
     nats
 }
 
-fn sync_interval(sync: &At<String>, book: &mut Book) -> Option<SyncInterval> {
+/// A URL that the NATS client takes; without a scheme it is `nats://`.
+fn nats_url(text: Text, book: &mut Book) -> Option<String> {
+    if text.value.is_empty() {
+        return None;
+    }
+    let parsed = if text.value.contains("://") {
+        Url::parse(&text.value)
+    } else {
+        Url::parse(&format!("nats://{}", text.value))
+    };
+    let odd = |c: char| !c.is_ascii_graphic() || c == '\\';
+    let why = match parsed {
+        _ if text.value.contains(odd) => "it holds a character that is not for URLs".to_owned(),
+        Ok(url) if !matches!(url.scheme(), "nats" | "tls") => {
+            format!("the scheme `{}` is not spoken", url.scheme())
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => "it names no host".to_owned(),
+        Ok(_) => return Some(text.value),
+        Err(error) => error.to_string(),
+    };
+    book.mistake(&text.at, format!("{} is no URL of NATS: {why}", text.said))
+        .hint("write such as `nats://127.0.0.1:4222` or `tls://nats.example.com`");
+    None
+}
+
+fn read_sync_interval(sync: &Text, book: &mut Book) -> Option<SyncInterval> {
     if sync.value == "always" {
         return Some(SyncInterval::Always);
     }
     match humantime::parse_duration(&sync.value) {
-        Ok(every) if every >= Duration::from_secs(1) => Some(SyncInterval::Every(every)),
-        _ => {
-            book.mistake(
-                &sync.at,
-                format!("`{}` is no interval to sync at", sync.value),
-            )
-            .hint("write `always`, or a duration of 1s or more such as `10s`");
+        Ok(every) if (1..=86_400).contains(&every.as_secs()) => Some(SyncInterval::Every(every)),
+        Ok(_) | Err(_) => {
+            book.mistake(&sync.at, format!("{} is no interval to sync at", sync.said))
+                .hint("write `always`, or a duration from 1s to 1day such as `10s`");
             None
         }
     }
 }
 
 /// An address that can be listened on: `host:port`.
-fn address(text: Option<At<String>>, book: &mut Book) -> Option<String> {
-    let text = text?;
-    let port = text.value.rsplit_once(':').and_then(|(host, port)| {
-        (!host.is_empty())
-            .then(|| port.parse::<u16>().ok())
-            .flatten()
-    });
-    if port.is_none() {
+fn address(text: Text, book: &mut Book) -> Option<String> {
+    let by_name = || {
+        let (host, port) = text.value.rsplit_once(':')?;
+        let letter = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'.';
+        let sound = !host.is_empty() && host.bytes().all(letter);
+        (sound && port.parse::<u16>().is_ok()).then_some(())
+    };
+    if text.value.parse::<SocketAddr>().is_err() && by_name().is_none() {
         book.mistake(
             &text.at,
-            format!("`{}` is no address to listen on", text.value),
+            format!("{} is no address to listen on", text.said),
         )
         .hint("write host and port, such as `127.0.0.1:8080`; port 0 takes a free one");
         return None;
@@ -105,7 +132,7 @@ fn http(mut fields: Fields<'_>, book: &mut Book) -> Http {
     let listen = match fields.text("listen", book) {
         None => Some("127.0.0.1:8080".to_owned()),
         Some(text) if text.value.is_empty() => None,
-        text => address(text, book),
+        Some(text) => address(text, book),
     };
     fields.finish(book);
     Http { listen }
@@ -124,22 +151,25 @@ fn log(mut fields: Fields<'_>, book: &mut Book) -> Log {
 }
 
 fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
-    let count = |number: Option<u64>, default| {
+    let mut count = |name, default| {
+        let number = fields.number(name, 1..=100_000, book);
         number
-            .and_then(|number| usize::try_from(number).ok())
+            .and_then(|number| usize::try_from(number.value).ok())
             .unwrap_or(default)
     };
+    let concurrency = count("concurrency", 512);
+    let per_host = count("per_host", 16);
     let scheduler = Scheduler {
-        concurrency: count(fields.number("concurrency", 1..=100_000, book), 512),
-        per_host: count(fields.number("per_host", 1..=100_000, book), 16),
+        concurrency,
+        per_host,
         grace: fields
             .duration("grace", book)
-            .map_or(Duration::from_secs(10), |grace| grace.value),
+            .unwrap_or(Duration::from_secs(10)),
         instance: fields.text("instance", book).map(|text| text.value),
         fast_start: fields.truth("fast_start", book).unwrap_or(false),
         tick: fields
             .duration("tick", book)
-            .map_or(Duration::from_millis(50), |tick| tick.value),
+            .unwrap_or(Duration::from_millis(50)),
     };
     fields.finish(book);
     scheduler
@@ -147,26 +177,18 @@ fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
 
 fn store(mut fields: Fields<'_>, book: &mut Book) -> StoreSettings {
     let default = StoreSettings::default();
-    let object_ttl = fields.duration("object_ttl", book);
-    let kv_ttl = fields.duration("kv_ttl", book);
-    for ttl in [&object_ttl, &kv_ttl].into_iter().flatten() {
-        if ttl.value < Duration::from_secs(1) {
-            book.mistake(&ttl.at, "what is stored must stay for a second at least");
-        }
-    }
     let words = [
         ("report", ObjectContent::Report),
         ("document", ObjectContent::Document),
     ];
-    let replicas = fields.number("replicas", 1..=5, book);
+    let object_ttl = time_to_live(&mut fields, "object_ttl", book);
+    let kv_ttl = time_to_live(&mut fields, "kv_ttl", book);
     let settings = StoreSettings {
         object_ttl_set: object_ttl.is_some(),
-        object_ttl: object_ttl.map_or(default.object_ttl, |ttl| ttl.value),
+        object_ttl: object_ttl.unwrap_or(default.object_ttl),
         kv_ttl_set: kv_ttl.is_some(),
-        kv_ttl: kv_ttl.map_or(default.kv_ttl, |ttl| ttl.value),
-        replicas: replicas
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(default.replicas),
+        kv_ttl: kv_ttl.unwrap_or(default.kv_ttl),
+        replicas: replicas(&mut fields, book).unwrap_or(default.replicas),
         object_content: fields
             .word("object_content", &words, book)
             .unwrap_or(default.object_content),
@@ -175,72 +197,96 @@ fn store(mut fields: Fields<'_>, book: &mut Book) -> StoreSettings {
     settings
 }
 
+fn time_to_live(fields: &mut Fields<'_>, name: &'static str, book: &mut Book) -> Option<Duration> {
+    let Given::Set(ttl) = fields.duration(name, book) else {
+        return None;
+    };
+    if ttl.value < Duration::from_secs(1) {
+        book.mistake(&ttl.at, "what is stored must stay for a second at least")
+            .hint("make it `1s` or more");
+    }
+    Some(ttl.value)
+}
+
+fn replicas(fields: &mut Fields<'_>, book: &mut Book) -> Option<usize> {
+    let found = fields.number("replicas", 1..=5, book)?;
+    if found.value % 2 == 0 {
+        let message = format!("{} is no number of replicas", found.value);
+        book.mistake(&found.at, message)
+            .hint("write 1, 3 or 5: a majority must be there, so an even number adds nothing");
+    }
+    usize::try_from(found.value).ok()
+}
+
 fn checks(
     node: Option<&Node>,
     defaults: &Defaults,
     store: &StoreSettings,
     book: &mut Book,
 ) -> Vec<Arc<Check>> {
-    let nodes: &[Node] = match node.map(|node| &node.value) {
-        Some(Value::List(nodes)) => nodes,
+    let nodes = match node.map(|node| (&node.value, &node.at)) {
         None => &[],
-        Some(_) => {
-            if let Some(node) = node {
-                book.mistake(&node.at, "`check` is not a list")
-                    .hint("write `[[check]]`, with two brackets");
-            }
+        Some((Value::List(nodes), _)) => nodes.as_slice(),
+        Some((_, at)) => {
+            book.mistake(at, "`check` is not a list")
+                .hint("write `[[check]]`, with two brackets");
             return Vec::new();
         }
     };
     if nodes.is_empty() {
-        book.warn(
-            &Place::Whole,
-            "there are no checks",
-            "add `[[check]]` with a `name` and a `url`",
-        );
+        let hint = "add `[[check]]` with a `name` and a `url`";
+        book.warn(&Place::Whole, "there are no checks", hint);
     }
-    let mut names = BTreeMap::new();
-    let mut objects = BTreeMap::new();
+    let (mut names, mut objects) = (BTreeMap::new(), BTreeMap::new());
     let mut checks = BTreeMap::new();
     for node in nodes {
         let Some(read) = check::read(node, defaults, book) else {
             continue;
         };
-        let check = read.check;
-        if check.interval >= store.object_ttl {
-            book.warn(
-                &read.interval_at,
-                format!(
-                    "the report of `{}` is absent for part of each cycle",
-                    check.name
-                ),
-                "make `interval` shorter than `store.object_ttl` (30s unless set); the summary \
-                 serves it all the time",
-            );
-        }
-        if let Some(first) = names.get(&check.name) {
-            book.mistake(
-                &read.name_at,
-                format!("a second check is named `{}`", check.name),
-            )
-            .hint("check names are keys in the store, so each must be its own");
-            book.note(first, "the first is here");
+        if let Some(name) = &read.name
+            && let Some(first) = first(&mut names, name.value.as_str(), &name.at)
+        {
+            let message = format!("a second check is named `{}`", name.value);
+            book.mistake(&name.at, message)
+                .hint("check names are keys in the store, so each must be its own");
+            book.note(&first, "the first is here");
             continue;
         }
-        if let Some(first) = objects.get(&check.object) {
-            book.mistake(
-                &read.object_at,
-                format!("a second check stores its report as `{}`", check.object),
-            )
-            .hint("give one of them an `object` name of its own");
-            book.note(first, "the first is here");
+        if let Some(object) = &read.object
+            && let Some(first) = first(&mut objects, &object.value, &object.at)
+        {
+            let message = format!("a second check stores its report as {}", object.said);
+            book.mistake(&object.at, message)
+                .hint("give one of them an `object` name of its own");
+            book.note(&first, "the first is here");
         }
-        objects.insert(check.object.clone(), read.object_at);
-        names.insert(check.name.clone(), read.name_at);
-        checks.insert(check.name.clone(), Arc::new(check));
+        if let Some(check) = read.check {
+            if check.interval >= store.object_ttl {
+                warn_of_gaps(&check, &read.interval_at, book);
+            }
+            checks.insert(check.name.clone(), Arc::new(check));
+        }
     }
     checks.into_values().collect()
 }
 
-/// Numbers for thresholds.
-pub(super) const AT_LEAST_ONE: std::ops::RangeInclusive<u64> = 1..=1000;
+/// Where `key` was seen before; else it is noted as seen at `at`.
+fn first(seen: &mut BTreeMap<String, Place>, key: &str, at: &Place) -> Option<Place> {
+    match seen.entry(key.to_owned()) {
+        Entry::Occupied(first) => Some(first.get().clone()),
+        Entry::Vacant(free) => {
+            free.insert(at.clone());
+            None
+        }
+    }
+}
+
+fn warn_of_gaps(check: &Check, at: &Place, book: &mut Book) {
+    let message = format!(
+        "the report of `{}` is absent for part of each interval",
+        check.name
+    );
+    let hint = "make `interval` shorter than `store.object_ttl` (30s unless set); the summary \
+                serves it all the time";
+    book.warn(at, message, hint);
+}

@@ -1,7 +1,6 @@
 //! Every setting there is: name, kind, default, meaning. The JSON Schema is
-//! made from this table, and a test holds it against what is really read.
-
-use serde_json::{Map, Value, json};
+//! made from this table, and tests hold it against what is really read and
+//! against the annotated example.
 
 /// Sections that hold settings.
 pub(super) const SECTIONS: [&str; 6] = ["nats", "http", "log", "scheduler", "store", "defaults"];
@@ -62,412 +61,69 @@ const fn s(
     }
 }
 
-/// Every setting, in the order of the annotated example.
+/// Every setting, in the order of the annotated example. A row to a line reads best.
+#[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
-    s(
-        "nats",
-        "url",
-        Kind::Text,
-        "",
-        "where NATS is; unset: run an embedded nats-server",
-    ),
-    s(
-        "nats",
-        "credentials",
-        Kind::Text,
-        "",
-        "path of a .creds file",
-    ),
+    s("nats", "url", Kind::Text, "", "where NATS is; unset: run an embedded nats-server"),
+    s("nats", "credentials", Kind::Text, "", "path of a .creds file"),
     s("nats", "token", Kind::Text, "", "a token"),
     s("nats", "user", Kind::Text, "", "a user name"),
     s("nats", "password", Kind::Text, "", "the user's password"),
     s("nats", "nkey_seed", Kind::Text, "", "an nkey seed"),
-    s(
-        "nats",
-        "tls_ca",
-        Kind::Text,
-        "",
-        "path of the certificates to trust, PEM",
-    ),
-    s(
-        "nats",
-        "tls_cert",
-        Kind::Text,
-        "",
-        "path of our certificate, PEM",
-    ),
-    s(
-        "nats",
-        "tls_key",
-        Kind::Text,
-        "",
-        "path of our certificate's key, PEM",
-    ),
-    s(
-        "nats",
-        "require_tls",
-        Kind::Truth,
-        "false",
-        "refuse to speak without TLS",
-    ),
-    s(
-        "nats",
-        "inbox_prefix",
-        Kind::Text,
-        "_INBOX",
-        "first token of reply subjects",
-    ),
-    s(
-        "nats",
-        "server_binary",
-        Kind::Text,
-        "",
-        "embedded: the nats-server binary",
-    ),
-    s(
-        "nats",
-        "listen",
-        Kind::Text,
-        "127.0.0.1:4222",
-        "embedded: the address it listens on",
-    ),
-    s(
-        "nats",
-        "sync_interval",
-        Kind::Text,
-        "2m",
-        "embedded: how often it syncs to disk, or `always`",
-    ),
-    s(
-        "nats",
-        "max_store",
-        Kind::Bytes,
-        "",
-        "embedded: how much it may store",
-    ),
-    s(
-        "http",
-        "listen",
-        Kind::Text,
-        "127.0.0.1:8080",
-        "the address of the HTTP face; empty: none",
-    ),
-    s(
-        "log",
-        "format",
-        Kind::Word(&["text", "json"]),
-        "text",
-        "how the log is written",
-    ),
-    s(
-        "log",
-        "filter",
-        Kind::Text,
-        "info",
-        "what is logged: a level, or tracing directives",
-    ),
-    s(
-        "scheduler",
-        "concurrency",
-        Kind::Number,
-        "512",
-        "probes under way at once, in all",
-    ),
-    s(
-        "scheduler",
-        "per_host",
-        Kind::Number,
-        "16",
-        "probes under way at once at one target host",
-    ),
-    s(
-        "scheduler",
-        "grace",
-        Kind::Duration,
-        "10s",
-        "how long runs in flight may take at shutdown",
-    ),
-    s(
-        "scheduler",
-        "instance",
-        Kind::Text,
-        "<host>-<pid>",
-        "the daemon's name in reports",
-    ),
-    s(
-        "scheduler",
-        "fast_start",
-        Kind::Truth,
-        "false",
-        "run every check once within 1.5 s of the start",
-    ),
-    s(
-        "scheduler",
-        "tick",
-        Kind::Duration,
-        "50ms",
-        "starts are grouped on this grid; 0s: no grid",
-    ),
-    s(
-        "store",
-        "object_ttl",
-        Kind::Duration,
-        "30s",
-        "how long a report stays in the object store",
-    ),
-    s(
-        "store",
-        "kv_ttl",
-        Kind::Duration,
-        "1day",
-        "how long a summary stays in the KV bucket",
-    ),
-    s(
-        "store",
-        "replicas",
-        Kind::Number,
-        "1",
-        "copies in a cluster (1, 3 or 5), decided when a bucket is made",
-    ),
-    s(
-        "store",
-        "object_content",
-        Kind::Word(&["report", "document"]),
-        "report",
-        "what the object store holds: the report, or the target's own JSON alone",
-    ),
-    s(
-        "defaults",
-        "interval",
-        Kind::Duration,
-        "10s",
-        "start to start, for checks that do not say",
-    ),
-    s(
-        "defaults",
-        "timeout",
-        Kind::Duration,
-        "3s",
-        "one probe, connect to last byte; shorter than the interval",
-    ),
-    s(
-        "defaults",
-        "headers",
-        Kind::Headers,
-        "",
-        "headers for every check",
-    ),
-    s(
-        "defaults",
-        "fail_after",
-        Kind::Number,
-        "1",
-        "failing runs in a row before `down`",
-    ),
-    s(
-        "defaults",
-        "recover_after",
-        Kind::Number,
-        "1",
-        "runs in a row without a failure before `down` ends",
-    ),
-    s(
-        "defaults",
-        "max_redirects",
-        Kind::Number,
-        "10",
-        "redirects followed; 0: a redirect is the answer",
-    ),
-    s(
-        "defaults",
-        "max_body",
-        Kind::Bytes,
-        "1MiB",
-        "a body is read to this size, then cut",
-    ),
-    s(
-        "defaults",
-        "max_latency",
-        Kind::Duration,
-        "",
-        "a slower answer is a warning",
-    ),
-    s(
-        "defaults",
-        "group",
-        Kind::Text,
-        "",
-        "the group that checks are listed under",
-    ),
+    s("nats", "tls_ca", Kind::Text, "", "path of the certificates to trust, PEM"),
+    s("nats", "tls_cert", Kind::Text, "", "path of our certificate, PEM"),
+    s("nats", "tls_key", Kind::Text, "", "path of our certificate's key, PEM"),
+    s("nats", "require_tls", Kind::Truth, "false", "refuse to speak without TLS"),
+    s("nats", "inbox_prefix", Kind::Text, "_INBOX", "first token of reply subjects"),
+    s("nats", "server_binary", Kind::Text, "", "embedded: the nats-server binary"),
+    s("nats", "listen", Kind::Text, "127.0.0.1:4222", "embedded: the address it listens on"),
+    s("nats", "sync_interval", Kind::Text, "2m", "embedded: how often it syncs to disk, or `always`"),
+    s("nats", "max_store", Kind::Bytes, "", "embedded: how much it may store"),
+
+    s("http", "listen", Kind::Text, "127.0.0.1:8080", "the address of the HTTP face; empty: none"),
+
+    s("log", "format", Kind::Word(&["text", "json"]), "text", "how the log is written"),
+    s("log", "filter", Kind::Text, "info", "what is logged: a level, or tracing directives"),
+
+    s("scheduler", "concurrency", Kind::Number, "512", "probes under way at once, in all"),
+    s("scheduler", "per_host", Kind::Number, "16", "probes under way at once at one target host"),
+    s("scheduler", "grace", Kind::Duration, "10s", "how long runs in flight may take at shutdown"),
+    s("scheduler", "instance", Kind::Text, "<host>-<pid>", "the daemon's name in reports"),
+    s("scheduler", "fast_start", Kind::Truth, "false", "run every check once within 1.5 s of the start"),
+    s("scheduler", "tick", Kind::Duration, "50ms", "starts are grouped on this grid; 0s: no grid"),
+
+    s("store", "object_ttl", Kind::Duration, "30s", "how long a report stays in the object store"),
+    s("store", "kv_ttl", Kind::Duration, "1day", "how long a summary stays in the KV bucket"),
+    s("store", "replicas", Kind::Number, "1", "copies in a cluster (1, 3 or 5), decided when a bucket is made"),
+    s("store", "object_content", Kind::Word(&["report", "document"]), "report", "the report, or the target's own JSON alone"),
+
+    s("defaults", "interval", Kind::Duration, "10s", "start to start, for checks that do not say"),
+    s("defaults", "timeout", Kind::Duration, "3s", "one probe, connect to last byte; shorter than the interval"),
+    s("defaults", "headers", Kind::Headers, "", "headers for every check"),
+    s("defaults", "fail_after", Kind::Number, "1", "failing runs in a row before `down`"),
+    s("defaults", "recover_after", Kind::Number, "1", "runs in a row without a failure before `down` ends"),
+    s("defaults", "max_redirects", Kind::Number, "10", "redirects followed; 0: a redirect is the answer"),
+    s("defaults", "max_body", Kind::Bytes, "1MiB", "a body is read to this size, then cut"),
+    s("defaults", "max_latency", Kind::Duration, "", "a slower answer is a warning"),
+    s("defaults", "group", Kind::Text, "", "the group that checks are listed under"),
     s("defaults", "tags", Kind::Texts, "", "words to filter by"),
-    s(
-        "check",
-        "name",
-        Kind::Text,
-        "",
-        "KV key, metric label: 1 to 63 of a-z 0-9 - _",
-    ),
+
+    s("check", "name", Kind::Text, "", "KV key, metric label: 1 to 63 of a-z 0-9 - _"),
     s("check", "url", Kind::Text, "", "the target, http or https"),
-    s(
-        "check",
-        "object",
-        Kind::Text,
-        "the url",
-        "the report's name in the object store",
-    ),
+    s("check", "object", Kind::Text, "the url", "the report's name in the object store"),
     s("check", "method", Kind::Text, "GET", "the HTTP method"),
-    s(
-        "check",
-        "headers",
-        Kind::Headers,
-        "",
-        "headers to send; values are never shown",
-    ),
+    s("check", "headers", Kind::Headers, "", "headers to send; values are never shown"),
     s("check", "body", Kind::Text, "", "the body to send"),
-    s(
-        "check",
-        "interval",
-        Kind::Duration,
-        "10s",
-        "start to start, 100ms or more",
-    ),
-    s(
-        "check",
-        "timeout",
-        Kind::Duration,
-        "3s, or four fifths of a shorter interval",
-        "one probe, connect to last byte",
-    ),
-    s(
-        "check",
-        "group",
-        Kind::Text,
-        "",
-        "the group that the check is listed under",
-    ),
+    s("check", "interval", Kind::Duration, "10s", "start to start, 100ms or more"),
+    s("check", "timeout", Kind::Duration, "3s, or four fifths of a shorter interval", "one probe, connect to last byte"),
+    s("check", "group", Kind::Text, "", "the group that the check is listed under"),
     s("check", "tags", Kind::Texts, "", "words to filter by"),
-    s(
-        "check",
-        "status",
-        Kind::Numbers,
-        "200 to 299",
-        "HTTP statuses that pass",
-    ),
-    s(
-        "check",
-        "max_latency",
-        Kind::Duration,
-        "",
-        "a slower answer is a warning",
-    ),
-    s(
-        "check",
-        "json",
-        Kind::Truth,
-        "false",
-        "the body must be JSON",
-    ),
-    s(
-        "check",
-        "expect",
-        Kind::Expect,
-        "",
-        "CEL conditions that must hold",
-    ),
-    s(
-        "check",
-        "fail_after",
-        Kind::Number,
-        "1",
-        "failing runs in a row before `down`",
-    ),
-    s(
-        "check",
-        "recover_after",
-        Kind::Number,
-        "1",
-        "runs in a row without a failure before `down` ends",
-    ),
-    s(
-        "check",
-        "max_redirects",
-        Kind::Number,
-        "10",
-        "redirects followed; 0: a redirect is the answer",
-    ),
-    s(
-        "check",
-        "max_body",
-        Kind::Bytes,
-        "1MiB",
-        "a body is read to this size, then cut",
-    ),
+    s("check", "status", Kind::Numbers, "200 to 299", "HTTP statuses that pass"),
+    s("check", "max_latency", Kind::Duration, "", "a slower answer is a warning"),
+    s("check", "json", Kind::Truth, "false", "the body must be JSON"),
+    s("check", "expect", Kind::Expect, "", "CEL conditions that must hold"),
+    s("check", "fail_after", Kind::Number, "1", "failing runs in a row before `down`"),
+    s("check", "recover_after", Kind::Number, "1", "runs in a row without a failure before `down` ends"),
+    s("check", "max_redirects", Kind::Number, "10", "redirects followed; 0: a redirect is the answer"),
+    s("check", "max_body", Kind::Bytes, "1MiB", "a body is read to this size, then cut"),
 ];
-
-/// The JSON Schema of the file.
-pub fn schema() -> Value {
-    let mut properties = Map::new();
-    for section in SECTIONS {
-        properties.insert(section.to_owned(), table(section, &[]));
-    }
-    let check = table("check", &["name", "url"]);
-    properties.insert("check".to_owned(), json!({"type": "array", "items": check}));
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "supercheck configuration",
-        "type": "object",
-        "additionalProperties": false,
-        "properties": properties,
-    })
-}
-
-fn table(section: &str, required: &[&str]) -> Value {
-    let settings = SETTINGS.iter().filter(|setting| setting.section == section);
-    let properties: Map<_, _> = settings
-        .map(|setting| (setting.name.to_owned(), property(setting)))
-        .collect();
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "required": required,
-        "properties": properties,
-    })
-}
-
-fn property(setting: &Setting) -> Value {
-    let mut property = match setting.kind {
-        Kind::Text => json!({"type": "string"}),
-        Kind::Duration => json!({"type": "string", "examples": ["30s", "5m", "1h 30m"]}),
-        Kind::Bytes => json!({"type": ["integer", "string"], "minimum": 0, "examples": ["64KiB"]}),
-        Kind::Number => json!({"type": "integer", "minimum": 0}),
-        Kind::Truth => json!({"type": "boolean"}),
-        Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
-        Kind::Numbers => json!({"type": "array", "items": {"type": "integer"}}),
-        Kind::Word(words) => json!({"type": "string", "enum": words}),
-        Kind::Headers => json!({"type": "object", "additionalProperties": {"type": "string"}}),
-        Kind::Expect => json!({"type": "array", "items": {"anyOf": [
-            {"type": "string"},
-            {
-                "type": "object",
-                "additionalProperties": false,
-                "required": ["cel"],
-                "properties": {
-                    "cel": {"type": "string"},
-                    "severity": {"type": "string", "enum": ["warn", "fail"]}
-                }
-            }
-        ]}}),
-    };
-    if let Some(object) = property.as_object_mut() {
-        let default = if setting.default.is_empty() {
-            String::new()
-        } else {
-            format!(" (default: {})", setting.default)
-        };
-        object.insert(
-            "description".into(),
-            format!("{}{default}", setting.meaning).into(),
-        );
-    }
-    property
-}

@@ -2,13 +2,12 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Config, LogFormat, ObjectContent, SyncInterval};
+use super::{Config, LogFormat, Nats, ObjectContent, SyncInterval, hide::without_userinfo};
 use crate::check::{Check, Secret, Severity};
 
 /// Writes `config` as TOML.
 pub fn show(config: &Config) -> String {
-    let mut out = Page::default();
-    nats(config, &mut out);
+    let mut out = Page(nats(&config.nats));
     out.section("http");
     out.text("listen", config.http.listen.as_deref().unwrap_or_default());
     out.section("log");
@@ -29,12 +28,13 @@ pub fn show(config: &Config) -> String {
     out.plain("fast_start", scheduler.fast_start);
     out.duration("tick", scheduler.tick);
     out.section("store");
-    out.duration("object_ttl", config.store.object_ttl);
-    out.duration("kv_ttl", config.store.kv_ttl);
-    out.plain("replicas", config.store.replicas);
+    let store = &config.store;
+    out.time_to_live("object_ttl", store.object_ttl, store.object_ttl_set);
+    out.time_to_live("kv_ttl", store.kv_ttl, store.kv_ttl_set);
+    out.plain("replicas", store.replicas);
     out.text(
         "object_content",
-        match config.store.object_content {
+        match store.object_content {
             ObjectContent::Report => "report",
             ObjectContent::Document => "document",
         },
@@ -45,8 +45,9 @@ pub fn show(config: &Config) -> String {
     out.0
 }
 
-fn nats(config: &Config, out: &mut Page) {
-    let nats = &config.nats;
+/// Writes the section `[nats]`.
+pub(super) fn nats(nats: &Nats) -> String {
+    let mut out = Page::default();
     out.section("nats");
     out.maybe("url", nats.url.as_deref().map(without_userinfo).as_deref());
     out.path("credentials", nats.credentials.as_deref());
@@ -69,11 +70,11 @@ fn nats(config: &Config, out: &mut Page) {
     if let Some(bytes) = nats.max_store {
         out.plain("max_store", bytes);
     }
+    out.0
 }
 
 fn show_check(check: &Check, out: &mut Page) {
-    let Page(text) = out;
-    text.push_str("\n[[check]]\n");
+    out.section("[check]");
     out.text("name", check.name.as_str());
     out.text("url", &check.shown_url);
     out.text("object", &check.object);
@@ -161,20 +162,19 @@ impl Page {
         self.maybe(key, value.map(|_| "…"));
     }
 
+    /// A comment while it is not set: set, it would change a bucket that is
+    /// there already.
+    fn time_to_live(&mut self, key: &str, value: Duration, set: bool) {
+        let key = if set { key } else { &format!("# {key}") };
+        self.duration(key, value);
+    }
+
     fn duration(&mut self, key: &str, value: Duration) {
         self.text(key, &humantime::format_duration(value).to_string());
     }
 }
 
-/// Text as a TOML string.
+/// Text as a TOML string in which nothing is replaced.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-/// A NATS URL without user and password.
-fn without_userinfo(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
+    toml::Value::String(text.replace("${", "$${")).to_string()
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Sources,
-    mistake::{Book, Place},
+    book::Book,
+    hide::HIDDEN,
+    mistake::Place,
     tree::{Node, Value},
 };
 
@@ -16,10 +18,14 @@ pub(super) fn all(node: &mut Node, sources: &Sources<'_>, folder: Option<&Path>,
             if !text.contains("${") {
                 return;
             }
-            let replaced = replace(text, &node.at, sources, folder, book);
-            node.shown = Some(replaced.shown);
-            node.secret = replaced.secret;
-            *text = replaced.text;
+            match replace(text, &node.at, sources, folder, book) {
+                Some(replaced) => {
+                    node.shown = Some(replaced.shown);
+                    node.secret = replaced.secret;
+                    *text = replaced.text;
+                }
+                None => node.broken = true,
+            }
         }
         Value::List(items) => items
             .iter_mut()
@@ -33,26 +39,28 @@ pub(super) fn all(node: &mut Node, sources: &Sources<'_>, folder: Option<&Path>,
     }
 }
 
+/// Text with its references replaced.
+#[derive(Default)]
 struct Replaced {
     text: String,
+    /// The same with every replacement hidden.
     shown: String,
     secret: bool,
 }
 
+/// Replaces every reference in `text`; `None` when one cannot be.
 fn replace(
     text: &str,
     at: &Place,
     sources: &Sources<'_>,
     folder: Option<&Path>,
     book: &mut Book,
-) -> Replaced {
-    let mut out = Replaced {
-        text: String::new(),
-        shown: String::new(),
-        secret: false,
-    };
+) -> Option<Replaced> {
+    let mut out = Replaced::default();
+    let mut sound = true;
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
+        let start = text.len() - rest.len() + before.len();
         if let Some(before) = before.strip_suffix('$') {
             out.plain(before);
             out.plain("${");
@@ -61,22 +69,27 @@ fn replace(
         }
         out.plain(before);
         let Some((reference, after)) = after.split_once('}') else {
-            book.mistake(at, "`${` without a `}`")
+            let at = book.within(at, &(start..text.len()), text);
+            book.mistake(&at, "`${` without a `}`")
                 .hint("write `$${` for a plain `${`");
-            return out;
+            return None;
         };
         rest = after;
         match look_up(reference, sources, folder) {
             Ok(value) => {
                 out.text.push_str(&value);
-                out.shown.push('…');
+                out.shown.push_str(HIDDEN);
                 out.secret = true;
             }
-            Err((message, hint)) => book.mistake(at, message).hint(hint),
+            Err((message, hint)) => {
+                let at = book.within(at, &(start..text.len() - rest.len()), text);
+                book.mistake(&at, message).hint(hint);
+                sound = false;
+            }
         }
     }
     out.plain(rest);
-    out
+    sound.then_some(out)
 }
 
 impl Replaced {

@@ -1,34 +1,35 @@
 //! The configuration as written: one tree of places and values, from the main
 //! file, the files in `conf.d` and the environment.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "only text can be a name")]
-
-use std::{collections::BTreeMap, ops::Range, path::Path};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use toml::{
     Spanned,
-    de::{DeTable, DeValue},
+    de::{DeTable, DeValue, Error},
 };
 
-use super::{
-    Sources,
-    mistake::{Book, Place},
-    settings, substitute,
-};
+use super::{Sources, book::Book, environment, hide, mistake::Place, substitute};
 
 /// A value and where it was written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Node {
     pub(super) value: Value,
     pub(super) at: Place,
-    /// Whether `${…}` was replaced in it: then it may hold a secret.
+    /// Whether a `${…}` was replaced in it: then it may hold a secret.
     pub(super) secret: bool,
-    /// A string before `${…}` was replaced, with `…` in its place.
+    /// The text with each replacement hidden.
     pub(super) shown: Option<String>,
+    /// A mistake in it has been told; it counts as not written.
+    pub(super) broken: bool,
 }
 
 /// A value as written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Value {
     Text(String),
     /// Text of an environment variable: read as whatever is wanted.
@@ -42,7 +43,7 @@ pub(super) enum Value {
 }
 
 /// A value under a key.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Where the key was written.
     pub(super) key_at: Place,
@@ -56,11 +57,20 @@ impl Node {
             at,
             secret: false,
             shown: None,
+            broken: false,
         }
     }
 
-    pub(super) fn table() -> Self {
-        Self::new(Value::Table(BTreeMap::new()), Place::Whole)
+    pub(super) fn table(at: Place) -> Self {
+        Self::new(Value::Table(BTreeMap::new()), at)
+    }
+
+    /// A part of the text of an environment variable.
+    pub(super) fn part(&self, text: &str) -> Self {
+        Self {
+            value: Value::Raw(text.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The entries, when it is a table.
@@ -85,49 +95,115 @@ impl Node {
     }
 }
 
-/// Reads everything there is into one tree.
-pub(super) fn plant(sources: &Sources<'_>, book: &mut Book) -> Node {
-    let mut root = Node::table();
+/// Reads everything there is into one tree; `None` when a file is so broken
+/// that what follows from it would be guesses.
+pub(super) fn plant(sources: &Sources<'_>, book: &mut Book) -> Option<Node> {
+    let mut root = Some(Node::table(Place::Whole));
     let mut folder = None;
     if let Some((path, text)) = &sources.main {
-        root = parse(&path.display().to_string(), text, book);
+        root = parse(path, text, book);
         folder = path.parent();
-        include(sources, path, &mut root, book);
+        for included in include(sources, path, book) {
+            root = root.zip(included).map(|(mut root, included)| {
+                merge(&mut root, included, book);
+                root
+            });
+        }
     }
-    overrides(sources.env, &mut root, book);
+    let mut root = root?;
+    environment::overrides(sources.env, &mut root, book);
     substitute::all(&mut root, sources, folder, book);
-    root
+    Some(root)
 }
 
-fn parse(path: &str, text: &str, book: &mut Book) -> Node {
-    let file = book.add(path, text);
+/// Parses one file. An error within a value breaks that value alone; any other
+/// leaves it open what belongs where, so there is no tree then.
+fn parse(path: &Path, text: &str, book: &mut Book) -> Option<Node> {
+    let file = book.add(&path.display().to_string(), text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        let span = error.span().unwrap_or(0..0);
-        let said = error.message().replace('\n', ", ");
-        book.mistake(&Place::File(file, span), said)
-            .hint("the file is TOML: `key = \"value\"`, `[section]`, `[[check]]`");
+    let at = Place::File(file, table.span());
+    let mut root = Node::new(entries(table.get_ref(), file), at);
+    let mut secrets = Vec::new();
+    hide::secrets(&root, false, text, &mut secrets);
+    book.hide(file, secrets);
+    let mut errors: Vec<_> = errors
+        .into_iter()
+        .map(|error| (error.span().unwrap_or(0..0), error))
+        .collect();
+    errors.sort_by_key(|(span, _)| span.start);
+    for (span, error) in errors {
+        let sound = break_value(&mut root, &span);
+        if !sound {
+            book.hide(file, hide::in_broken_line(text, span.start));
+        }
+        say(&error, &Place::File(file, span), book);
+        if !sound {
+            return None;
+        }
     }
-    let span = table.span();
-    Node::new(entries(table.get_ref(), file), Place::File(file, span))
+    Some(root)
+}
+
+/// Tells a syntax error.
+fn say(error: &Error, at: &Place, book: &mut Book) {
+    let said = error.message().replace('\n', ", ");
+    let (message, hint) = if said == "duplicate key" {
+        (
+            "this is written twice".to_owned(),
+            "keep one of the two; several checks are several `[[check]]`",
+        )
+    } else if said.starts_with("string values must be quoted") {
+        (
+            "this is no TOML value".to_owned(),
+            "write text and durations in quotes: `interval = \"30s\"`",
+        )
+    } else if said.ends_with("string, expected `\"`") || said.ends_with("string, expected `'`") {
+        (
+            "this text has no end".to_owned(),
+            "close it with the quote that opened it",
+        )
+    } else if said.contains(" array") && !said.contains("array table") {
+        (said, "is the list before it closed with `]`?")
+    } else {
+        (
+            said,
+            "the file is TOML: `key = \"value\"`, `[section]`, `[[check]]`",
+        )
+    };
+    book.mistake(at, message).hint(hint);
+}
+
+/// Marks the single value that `span` lies in as broken, if there is one.
+fn break_value(node: &mut Node, span: &Range<usize>) -> bool {
+    match &mut node.value {
+        Value::Table(entries) => entries
+            .values_mut()
+            .any(|entry| break_value(&mut entry.node, span)),
+        Value::List(items) => items.iter_mut().any(|item| break_value(item, span)),
+        Value::Text(_) | Value::Raw(_) | Value::Integer(_) | Value::Bool(_) | Value::Other(_) => {
+            let within = matches!(
+                &node.at,
+                Place::File(_, whole) if whole.start <= span.start && span.end <= whole.end
+            );
+            node.broken |= within;
+            within
+        }
+    }
 }
 
 fn entries(table: &DeTable<'_>, file: usize) -> Value {
-    let entry = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-        let node = node(value, file);
-        (
-            key.get_ref().to_string(),
-            Entry {
-                key_at: Place::File(file, key.span()),
-                node,
-            },
-        )
+    let entry = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+        let entry = Entry {
+            key_at: Place::File(file, key.span()),
+            node: node(value, file),
+        };
+        (key.get_ref().to_string(), entry)
     };
     Value::Table(table.iter().map(entry).collect())
 }
 
 fn node(value: &Spanned<DeValue<'_>>, file: usize) -> Node {
-    let span: Range<usize> = value.span();
+    let at = Place::File(file, value.span());
     let value = match value.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
@@ -138,160 +214,60 @@ fn node(value: &Spanned<DeValue<'_>>, file: usize) -> Node {
         DeValue::Float(_) => Value::Other("a number with a fraction"),
         DeValue::Datetime(_) => Value::Other("a date"),
     };
-    Node::new(value, Place::File(file, span))
+    Node::new(value, at)
 }
 
-/// Adds the checks of `conf.d/*.toml` beside the main file.
-fn include(sources: &Sources<'_>, main: &Path, root: &mut Node, book: &mut Book) {
+/// Parses `conf.d/*.toml` beside the main file.
+fn include(sources: &Sources<'_>, main: &Path, book: &mut Book) -> Vec<Option<Node>> {
+    const READABLE: &str = "the user that supercheck runs as must be able to read it";
     let folder = main.parent().unwrap_or(Path::new("")).join("conf.d");
     let files = match (sources.list)(&folder) {
         Ok(files) => files,
         Err(error) => {
-            book.mistake(
-                &Place::Whole,
-                format!("list `{}`: {error}", folder.display()),
-            );
-            return;
+            let message = format!("list `{}`: {error}", folder.display());
+            book.mistake(&Place::Whole, message).hint(READABLE);
+            return Vec::new();
         }
     };
-    for path in files
-        .iter()
-        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-    {
-        let text = match (sources.read)(path) {
-            Ok(text) => text,
-            Err(error) => {
-                book.mistake(&Place::Whole, format!("open `{}`: {error}", path.display()));
-                continue;
-            }
-        };
-        let mut included = parse(&path.display().to_string(), &text, book);
-        for (key, entry) in included
-            .entries_mut()
-            .map(std::mem::take)
-            .unwrap_or_default()
-        {
-            if key != "check" {
-                book.mistake(&entry.key_at, format!("`{key}` in an included file"))
-                    .hint("files in `conf.d` hold checks; everything else goes into the main file");
-                continue;
-            }
-            match (root.entries_mut(), entry.node.value) {
-                (Some(entries), Value::List(mut checks)) => {
-                    let at = entry.key_at;
-                    let all = entries.entry(key).or_insert_with(|| Entry {
-                        key_at: at.clone(),
-                        node: Node::new(Value::List(Vec::new()), at),
-                    });
-                    if let Value::List(list) = &mut all.node.value {
-                        list.append(&mut checks);
-                    }
-                }
-                (Some(_), _) => {
-                    book.mistake(&entry.key_at, "`check` is not a list")
-                        .hint("write `[[check]]`");
-                }
-                (None, _) => {}
-            }
+    let parse = |path| match (sources.read)(path) {
+        Ok(text) => parse(path, &text, book),
+        Err(error) => {
+            let message = format!("open `{}`: {error}", path.display());
+            book.mistake(&Place::Whole, message).hint(READABLE);
+            None
         }
-    }
+    };
+    files
+        .iter()
+        .map(PathBuf::as_path)
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .map(parse)
+        .collect()
 }
 
-/// The seed's own variable.
-const KV_TTL: &str = "SUPERCHECK_NATS_KV_TTL_SECS";
-
-/// Sets what `SUPERCHECK_SECTION__KEY` variables say. Variables without a
-/// double underscore are none of ours: Kubernetes makes `SUPERCHECK_PORT`.
-fn overrides(env: &BTreeMap<String, String>, root: &mut Node, book: &mut Book) {
-    if let Some(seconds) = env.get(KV_TTL) {
-        let at = Place::Env(KV_TTL.to_owned());
-        if seconds.parse::<u64>().is_ok_and(|seconds| seconds > 0) {
-            set(root, &["store", "kv_ttl"], format!("{seconds}s"), &at);
-        } else {
-            book.mistake(&at, format!("`{seconds}` is no number of seconds"))
-                .hint("such as 86400");
+/// Adds the checks of an included file, which holds nothing else.
+fn merge(root: &mut Node, mut included: Node, book: &mut Book) {
+    let found = included.entries_mut().map(std::mem::take);
+    for (key, entry) in found.unwrap_or_default() {
+        if key != "check" {
+            book.mistake(&entry.key_at, format!("`{key}` in an included file"))
+                .hint("files in `conf.d` hold checks; everything else goes into the main file");
+            continue;
         }
-    }
-    for (name, value) in env {
-        let Some(path) = name
-            .strip_prefix("SUPERCHECK_")
-            .filter(|path| path.contains("__"))
-        else {
+        let Value::List(mut checks) = entry.node.value else {
+            book.mistake(&entry.key_at, "`check` is not a list")
+                .hint("write `[[check]]`, with two brackets");
             continue;
         };
-        let at = Place::Env(name.clone());
-        let path = path.to_lowercase();
-        let parts: Vec<&str> = path.split("__").collect();
-        match parts.as_slice() {
-            ["check", check, key] if !check.is_empty() => {
-                set_check(root, check, key, value.clone(), &at);
-            }
-            [section, _] if settings::SECTIONS.contains(section) => {
-                set(root, &parts, value.clone(), &at);
-            }
-            _ => book.mistake(&at, "no setting has that name").hint(format!(
-                "variables are SUPERCHECK_<SECTION>__<KEY> (sections: {}) and \
-                 SUPERCHECK_CHECK__<NAME>__<KEY>",
-                settings::SECTIONS.join(", ")
-            )),
-        }
-    }
-}
-
-fn set(node: &mut Node, path: &[&str], value: String, at: &Place) {
-    let (Some((first, rest)), Some(entries)) = (path.split_first(), node.entries_mut()) else {
-        return;
-    };
-    let entry = entries.entry((*first).to_owned()).or_insert_with(|| Entry {
-        key_at: at.clone(),
-        node: Node::table(),
-    });
-    if rest.is_empty() {
-        *entry = Entry {
-            key_at: at.clone(),
-            node: Node::new(Value::Raw(value), at.clone()),
+        let Some(entries) = root.entries_mut() else {
+            continue;
         };
-    } else {
-        set(&mut entry.node, rest, value, at);
-    }
-}
-
-/// Sets a key of the check called `name`, and makes the check if need be. A
-/// variable's name has no `-`, so an underscore stands for it too.
-fn set_check(root: &mut Node, name: &str, key: &str, value: String, at: &Place) {
-    let Some(entries) = root.entries_mut() else {
-        return;
-    };
-    let all = entries.entry("check".to_owned()).or_insert_with(|| Entry {
-        key_at: at.clone(),
-        node: Node::new(Value::List(Vec::new()), at.clone()),
-    });
-    let Value::List(checks) = &mut all.node.value else {
-        return;
-    };
-    let is_it = |check: &Node, exact: bool| match &check.value {
-        Value::Table(entries) => entries
-            .get("name")
-            .is_some_and(|entry| match &entry.node.value {
-                Value::Text(found) | Value::Raw(found) if exact => found == name,
-                Value::Text(found) | Value::Raw(found) => {
-                    found.replace('-', "_") == name.replace('-', "_")
-                }
-                _ => false,
-            }),
-        _ => false,
-    };
-    let found = checks
-        .iter()
-        .position(|check| is_it(check, true))
-        .or_else(|| checks.iter().position(|check| is_it(check, false)));
-    let index = found.unwrap_or_else(|| {
-        let mut check = Node::new(Value::Table(BTreeMap::new()), at.clone());
-        set(&mut check, &["name"], name.to_owned(), at);
-        checks.push(check);
-        checks.len() - 1
-    });
-    if let Some(check) = checks.get_mut(index) {
-        set(check, &[key], value, at);
+        let all = entries.entry(key).or_insert_with(|| Entry {
+            node: Node::new(Value::List(Vec::new()), entry.key_at.clone()),
+            key_at: entry.key_at,
+        });
+        if let Value::List(list) = &mut all.node.value {
+            list.append(&mut checks);
+        }
     }
 }

@@ -176,7 +176,8 @@ fn server_of(state: &std::path::Path) -> u32 {
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).into_owned();
             let first = line.split('\0').next().unwrap_or_default();
-            if line.contains(&state) && first.contains("nats-server") {
+            // `-t` only tries the configuration.
+            if line.contains(&state) && first.contains("nats-server") && !line.contains("\0-t\0") {
                 return pid;
             }
         }

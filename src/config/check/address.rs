@@ -1,0 +1,171 @@
+//! Where a check asks, the name of its report, and the URL that readers see.
+
+use url::{ParseError, Url};
+
+use super::{
+    super::{
+        book::Book,
+        fields::Fields,
+        hide::{HIDDEN, without_userinfo},
+        mistake::Place,
+        tree::Node,
+        value::Text,
+    },
+    request::{DEFAULT_MAX_BODY, DEFAULT_MAX_REDIRECTS},
+    timing::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT},
+};
+use crate::check::{Check, CheckName, Rules, Target, Thresholds};
+
+/// Object names travel as one subject token, in base64.
+const MAX_OBJECT: usize = 1024;
+
+pub(super) struct Address {
+    pub(super) url: Url,
+    pub(super) object: Text,
+    pub(super) shown: String,
+}
+
+pub(super) fn read(fields: &mut Fields<'_>, book: &mut Book) -> Option<Address> {
+    let found = fields.text("url", book);
+    let object = object(fields, book);
+    let Some((found, node)) = found.zip(fields.node("url")) else {
+        if fields.lacks("url") {
+            missing(&fields.at, book);
+        }
+        return None;
+    };
+    let url = match probeable(&found.value, &found.said) {
+        Ok(url) => url,
+        Err((message, hint)) => {
+            book.mistake(&found.at, message).hint(hint);
+            return None;
+        }
+    };
+    if object.is_none() && !fields.has("object") {
+        name_by_url(node, &url, &found, book);
+    }
+    let shown = shown(node.shown.as_deref().unwrap_or(&found.value), &url);
+    let object = object.unwrap_or_else(|| Text {
+        value: ascii(&found.value, &url),
+        ..found
+    });
+    Some(Address { url, object, shown })
+}
+
+fn missing(at: &Place, book: &mut Book) {
+    let hint = match at {
+        Place::Env(_) => "set SUPERCHECK_CHECK__<NAME>__URL, or name a check of the file",
+        Place::File(..) | Place::Whole => "add `url = \"https://api.example.com/health\"`",
+    };
+    book.mistake(at, "a check without a `url`").hint(hint);
+}
+
+/// Judges whether the URL can be the report's name.
+fn name_by_url(node: &Node, url: &Url, found: &Text, book: &mut Book) {
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    let message = if node.secret || has_userinfo {
+        "the URL may hold a secret, and names of reports are public"
+    } else if ascii(&found.value, url).len() > MAX_OBJECT {
+        "the URL is too long to be the name of the report"
+    } else {
+        return;
+    };
+    book.mistake(&found.at, message)
+        .hint("add `object = \"…\"`, the name under which the report is stored");
+}
+
+fn object(fields: &mut Fields<'_>, book: &mut Book) -> Option<Text> {
+    let found = fields.text("object", book)?;
+    let graphic = found.value.bytes().all(|byte| byte.is_ascii_graphic());
+    if found.value.is_empty() || found.value.len() > MAX_OBJECT || !graphic {
+        book.mistake(&found.at, "this is no name for a report")
+            .hint(format!(
+                "use 1 to {MAX_OBJECT} ASCII letters, digits and signs, without spaces: not all \
+                 clients can read other names"
+            ));
+    }
+    Some(found)
+}
+
+/// A URL that can be probed, or what is wrong and what helps.
+fn probeable(text: &str, said: &str) -> Result<Url, (String, String)> {
+    let hint = || "write such as `https://api.example.com/health`".to_owned();
+    let url = Url::parse(text).map_err(|error| {
+        let why = if error == ParseError::RelativeUrlWithoutBase {
+            "it does not start with `https://`".to_owned()
+        } else {
+            error.to_string()
+        };
+        (format!("{said} is no URL: {why}"), hint())
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err((
+            format!("supercheck cannot probe `{}` URLs", url.scheme()),
+            "start it with `http://` or `https://`".to_owned(),
+        ));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err((format!("{said} names no host"), hint()));
+    }
+    Ok(url)
+}
+
+/// The URL as written, or in its ASCII form where it was not.
+fn ascii(written: &str, url: &Url) -> String {
+    if written.bytes().all(|byte| byte.is_ascii_graphic()) {
+        written.to_owned()
+    } else {
+        url.as_str().to_owned()
+    }
+}
+
+/// `text` without user and password; what stood in `${…}` is hidden in it. It
+/// is a URL still, so that `config show` shows a configuration.
+fn shown(text: &str, url: &Url) -> String {
+    let shown = without_userinfo(text);
+    match probeable(&shown, "") {
+        Ok(parsed) => ascii(&shown, &parsed),
+        Err(_) => format!("{}://{HIDDEN}", url.scheme()),
+    }
+}
+
+/// A check of a URL that nobody configured, for `supercheck check URL`.
+///
+/// # Errors
+/// When it is no URL that can be probed.
+pub fn ad_hoc(url: &str) -> Result<Check, String> {
+    let said = format!("`{}`", without_userinfo(url));
+    let parsed = probeable(url, &said).map_err(|(message, hint)| format!("{message}; {hint}"))?;
+    let shown = shown(url, &parsed);
+    let host: String = parsed
+        .host_str()
+        .unwrap_or_default()
+        .chars()
+        .map(|c| match c {
+            c if c.is_ascii_alphanumeric() => c.to_ascii_lowercase(),
+            _ => '-',
+        })
+        .collect();
+    let name: String = host.trim_matches('-').chars().take(63).collect();
+    // `[::]` leaves nothing to name it by.
+    let name = CheckName::new(&name).or_else(|_| CheckName::new("url"));
+    Ok(Check {
+        name: name.map_err(|error| error.to_string())?,
+        object: shown.clone(),
+        shown_url: shown,
+        target: Target {
+            url: parsed,
+            method: "GET".to_owned(),
+            headers: Vec::new(),
+            body: None,
+            max_redirects: DEFAULT_MAX_REDIRECTS,
+            max_body: DEFAULT_MAX_BODY,
+        },
+        interval: DEFAULT_INTERVAL,
+        timeout: DEFAULT_TIMEOUT,
+        group: None,
+        tags: Vec::new(),
+        rules: Rules::default(),
+        thresholds: Thresholds::default(),
+    })
+}

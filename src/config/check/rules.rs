@@ -1,0 +1,144 @@
+//! What a good answer is: HTTP statuses, latency and expectations.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        book::Book,
+        fields::Fields,
+        tree::{Node, Value},
+        value::{Given, Text, text},
+    },
+    Defaults,
+};
+use crate::{
+    check::{Expect, Rules, Severity, Thresholds},
+    verdict::Judge,
+};
+
+const EXAMPLE: &str = "write `expect = ['body.status == \"UP\"']`";
+
+pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, book: &mut Book) -> Rules {
+    Rules {
+        status: status(fields, book),
+        max_latency: max_latency(fields, book).or(defaults.max_latency),
+        json: fields.truth("json", book).unwrap_or(false),
+        expect: expectations(fields, book),
+    }
+}
+
+pub(super) fn max_latency(fields: &mut Fields<'_>, book: &mut Book) -> Option<Duration> {
+    match fields.duration("max_latency", book) {
+        Given::Set(latency) => Some(latency.value),
+        Given::Unset | Given::Misread => None,
+    }
+}
+
+pub(super) fn thresholds(
+    fields: &mut Fields<'_>,
+    default: Thresholds,
+    book: &mut Book,
+) -> Thresholds {
+    let mut count = |name, default| {
+        fields
+            .number(name, 1..=1000, book)
+            .map_or(default, |number| number.value)
+    };
+    Thresholds {
+        fail_after: count("fail_after", default.fail_after),
+        recover_after: count("recover_after", default.recover_after),
+    }
+}
+
+fn status(fields: &mut Fields<'_>, book: &mut Book) -> Vec<u16> {
+    let mut status = Vec::new();
+    for found in fields.numbers("status", book).unwrap_or_default() {
+        match u16::try_from(found.value) {
+            Ok(code) if (100..600).contains(&code) => status.push(code),
+            _ => book
+                .mistake(&found.at, format!("{} is no HTTP status", found.value))
+                .hint("they are from 100 to 599"),
+        }
+    }
+    status
+}
+
+fn expectations(fields: &mut Fields<'_>, book: &mut Book) -> Vec<Expect> {
+    let Some(node) = fields.node("expect") else {
+        return Vec::new();
+    };
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        // A variable holds one expectation: CEL has commas of its own.
+        Value::Raw(_) => std::slice::from_ref(node),
+        Value::Text(_) | Value::Integer(_) | Value::Bool(_) | Value::Table(_) | Value::Other(_) => {
+            book.mistake(&node.at, format!("`expect` is {}, not a list", node.kind()))
+                .hint(EXAMPLE);
+            return Vec::new();
+        }
+    };
+    items
+        .iter()
+        .filter(|item| !item.broken)
+        .filter_map(|item| expectation(item, book))
+        .collect()
+}
+
+fn expectation(node: &Node, book: &mut Book) -> Option<Expect> {
+    let (cel, severity) = match (text(node), Fields::of(node)) {
+        (Some(cel), _) => (Some((cel, node)), Severity::Fail),
+        (None, Some(fields)) => with_severity(fields, book),
+        (None, None) => {
+            let message = format!("this is {}, not a condition", node.kind());
+            book.mistake(&node.at, message).hint(EXAMPLE);
+            return None;
+        }
+    };
+    let (cel, node) = cel?;
+    let expect = Expect {
+        cel: cel.value.clone(),
+        severity,
+    };
+    examine(&expect, &cel, node.secret, book);
+    Some(expect)
+}
+
+/// `{ cel = "…", severity = "warn" }`.
+fn with_severity<'a>(
+    mut fields: Fields<'a>,
+    book: &mut Book,
+) -> (Option<(Text, &'a Node)>, Severity) {
+    let words = [("warn", Severity::Warn), ("fail", Severity::Fail)];
+    let severity = fields.word("severity", &words, book).unwrap_or_default();
+    if fields.lacks("cel") {
+        book.mistake(&fields.at, "an expectation without `cel`")
+            .hint("write `{ cel = 'body.status == \"UP\"', severity = \"warn\" }`");
+    }
+    let cel = fields.text("cel", book).zip(fields.node("cel"));
+    fields.finish(book);
+    (cel, severity)
+}
+
+/// Tells what is wrong with the CEL text.
+fn examine(expect: &Expect, cel: &Text, secret: bool, book: &mut Book) {
+    let Err(error) = Judge::examine(expect) else {
+        return;
+    };
+    if secret {
+        // What is wrong may well be what must not be shown.
+        book.mistake(
+            &cel.at,
+            "the expectation is not sound once `${…}` is replaced",
+        )
+        .hint("write it without `${…}` to see what is wrong");
+        return;
+    }
+    let at = match &error.span {
+        Some(span) => book.within(&cel.at, span, &expect.cel),
+        None => cel.at.clone(),
+    };
+    let mistake = book.mistake(&at, error.message);
+    if let Some(hint) = error.hint {
+        mistake.hint(hint);
+    }
+}

@@ -1,0 +1,252 @@
+//! The table of settings is what is really read, and so is the JSON Schema.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "kinds that need no word of their own"
+)]
+
+use serde_json::Value;
+
+use super::*;
+use crate::config::settings::{Kind, SECTIONS, SETTINGS, Setting};
+
+/// A value that the setting takes, as TOML, and as a variable has it.
+fn sample(setting: &Setting) -> (String, String) {
+    let text = |text: &str| (format!("{text:?}"), text.to_owned());
+    let plain = |text: &str| (text.to_owned(), text.to_owned());
+    match (setting.kind, setting.name) {
+        (Kind::Text, "url") if setting.section == "nats" => text("tls://nats.example.com"),
+        (Kind::Text, "url") => text("https://other.example.com"),
+        (Kind::Text, "listen") => text("127.0.0.1:9999"),
+        (Kind::Text, "sync_interval") => text("always"),
+        (Kind::Text, "method") => text("POST"),
+        (Kind::Text, _) => text("sample"),
+        (Kind::Duration, "timeout") => text("2s"),
+        (Kind::Duration, _) => text("7s"),
+        (Kind::Bytes, _) => text("64KiB"),
+        (Kind::Number, _) => plain("3"),
+        (Kind::Truth, _) => plain("true"),
+        (Kind::Texts, _) => ("[\"a\", \"b\"]".to_owned(), "a, b".to_owned()),
+        (Kind::Numbers, _) => ("[201, 202]".to_owned(), "201,202".to_owned()),
+        (Kind::Word(words), _) => text(words[words.len() - 1]),
+        (Kind::Headers, _) => plain("{ X-Sample = \"sample\" }"),
+        (Kind::Expect, _) => ("['status == 204']".to_owned(), "status == 204".to_owned()),
+    }
+}
+
+/// Settings that are mistakes alone.
+fn company(setting: &Setting) -> &'static str {
+    match setting.name {
+        "user" => "password = \"x\"\n",
+        "password" => "user = \"x\"\n",
+        "tls_cert" => "tls_key = \"x\"\n",
+        "tls_key" => "tls_cert = \"x\"\n",
+        _ => "",
+    }
+}
+
+/// A file in which `setting` alone is set to `value`.
+fn file(setting: &Setting, value: &str) -> String {
+    let Setting { section, name, .. } = setting;
+    let line = format!("{name} = {value}\n{}", company(setting));
+    match *section {
+        "check" if API.contains(&format!("\n{name} = ")) => API
+            .lines()
+            .map(|old| match old.split_once(" = ") {
+                Some((key, _)) if key == *name => line.clone(),
+                _ => format!("{old}\n"),
+            })
+            .collect(),
+        "check" => format!("{API}{line}"),
+        _ => format!("[{section}]\n{line}\n{API}"),
+    }
+}
+
+#[test]
+fn every_setting_of_the_table_is_taken_and_counts() {
+    let before = config(API, &[]);
+    for setting in SETTINGS {
+        let after = config(&file(setting, &sample(setting).0), &[]);
+        assert_ne!(
+            after, before,
+            "{}.{} changes nothing",
+            setting.section, setting.name
+        );
+    }
+}
+
+#[test]
+fn every_setting_can_be_a_variable() {
+    for setting in SETTINGS {
+        let Setting { section, name, .. } = setting;
+        let (value, raw) = sample(setting);
+        let variable = match (*section, setting.kind) {
+            // The variables of a check have its name in theirs.
+            ("check", _) if *name == "name" => continue,
+            ("check", Kind::Headers) => "CHECK__API__HEADERS__X_SAMPLE".to_owned(),
+            ("check", _) => format!("CHECK__API__{name}"),
+            (_, Kind::Headers) => format!("{section}__HEADERS__X_SAMPLE"),
+            (_, _) => format!("{section}__{name}"),
+        };
+        let variable = format!("SUPERCHECK_{}", variable.to_uppercase());
+        let raw = if setting.kind == Kind::Headers {
+            "sample"
+        } else {
+            &raw
+        };
+        let by_file = config(&file(setting, &value).replace("X-Sample", "x-sample"), &[]);
+        let around = match company(setting) {
+            "" => API.to_owned(),
+            company => format!("[nats]\n{company}\n{API}"),
+        };
+        assert_eq!(config(&around, &[(&variable, raw)]), by_file, "{variable}");
+    }
+}
+
+#[test]
+fn nothing_is_read_that_is_not_in_the_table() {
+    for section in SECTIONS.into_iter().chain(["check"]) {
+        let head = if section == "check" {
+            API.to_owned()
+        } else {
+            format!("[{section}]\n")
+        };
+        let said = printed(&format!("{head}nothing_like_it = 1\n"), &[]);
+        // The hint names everything that is asked for.
+        let (_, hint) = said.split_once("hint: there are `").unwrap();
+        let (list, _) = hint.split_once("`\n").unwrap();
+        let mut asked: Vec<&str> = list.split("`, `").collect();
+        let of_section = SETTINGS.iter().filter(|setting| setting.section == section);
+        let mut known: Vec<&str> = of_section.map(|setting| setting.name).collect();
+        asked.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(asked, known, "[{section}]");
+    }
+}
+
+#[test]
+fn the_defaults_of_the_table_are_the_defaults() {
+    /// Where the table describes a default that is no value.
+    const PROSE: [&str; 5] = [
+        "inbox_prefix",
+        "sync_interval",
+        "instance",
+        "object",
+        "status",
+    ];
+    let before = config(API, &[]);
+    for setting in SETTINGS {
+        if setting.default.is_empty() || PROSE.contains(&setting.name) {
+            continue;
+        }
+        let default = setting.default.split(',').next().unwrap();
+        let value = match setting.kind {
+            Kind::Number | Kind::Truth => default.to_owned(),
+            _ => format!("{default:?}"),
+        };
+        let mut after = config(&file(setting, &value), &[]);
+        // Whether it was set is all that may differ.
+        after.store.object_ttl_set = false;
+        after.store.kv_ttl_set = false;
+        assert_eq!(after, before, "{}.{}", setting.section, setting.name);
+    }
+}
+
+#[test]
+fn the_schema_takes_the_good_files_and_refuses_the_bad() {
+    let schema = schema();
+    for name in ["supercheck", "demo"] {
+        let text = fs::read_to_string(package().join(format!("config/{name}.toml"))).unwrap();
+        assert_eq!(
+            misfit(&schema, &toml::from_str(&text).unwrap(), ""),
+            None,
+            "{name}"
+        );
+    }
+    for setting in SETTINGS {
+        let value = toml::from_str(&file(setting, &sample(setting).0)).unwrap();
+        assert_eq!(misfit(&schema, &value, ""), None, "{}", setting.name);
+    }
+    for (name, place) in [
+        ("unknown-section", "/schedular"),
+        ("unknown-key-in-nats", "/nats/credential"),
+        ("unknown-key-in-check", "/check/0/intervall"),
+        ("url-missing", "/check/0/url"),
+        ("name-missing", "/check/0/name"),
+        ("number-in-quotes", "/scheduler/concurrency"),
+        ("number-negative", "/check/0/max_redirects"),
+        ("duration-without-unit", "/check/0/interval"),
+        ("truth-in-quotes", "/nats/require_tls"),
+        ("word-unknown", "/log/format"),
+        ("tags-are-text", "/check/0/tags"),
+        ("tags-hold-a-number", "/check/0/tags/1"),
+        ("header-is-a-number", "/check/0/headers/X-Retries"),
+        ("expect-without-cel", "/check/0/expect/0"),
+    ] {
+        let path = package().join(format!("tests/fixtures/config/bad/{name}.toml"));
+        let value = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        assert_eq!(
+            misfit(&schema, &value, "").as_deref(),
+            Some(place),
+            "{name}"
+        );
+    }
+}
+
+/// Where `value` does not fit `schema`, by the keywords that ours uses.
+fn misfit(schema: &Value, value: &Value, at: &str) -> Option<String> {
+    let here = || Some(at.to_owned());
+    if let Some(choices) = schema.get("anyOf").and_then(Value::as_array) {
+        let fits = |choice| misfit(choice, value, at).is_none();
+        return if choices.iter().any(fits) {
+            None
+        } else {
+            here()
+        };
+    }
+    let kind = match value {
+        Value::String(_) => "string",
+        Value::Number(_) => "integer",
+        Value::Bool(_) => "boolean",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+        Value::Null => "null",
+    };
+    let takes = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().any(|wanted| wanted == kind),
+        wanted => wanted == kind,
+    };
+    let words = schema.get("enum").and_then(Value::as_array);
+    let below = value.as_i64() < schema["minimum"].as_i64() && value.is_number();
+    if !takes || below || words.is_some_and(|words| !words.contains(value)) {
+        return here();
+    }
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| misfit(&schema["items"], item, &format!("{at}/{index}"))),
+        Value::Object(entries) => {
+            let required = schema["required"].as_array().into_iter().flatten();
+            let missing = required
+                .filter_map(Value::as_str)
+                .find(|name| !entries.contains_key(*name));
+            if let Some(missing) = missing {
+                return Some(format!("{at}/{missing}"));
+            }
+            entries.iter().find_map(|(key, value)| {
+                let at = format!("{at}/{key}");
+                match (
+                    schema["properties"].get(key),
+                    &schema["additionalProperties"],
+                ) {
+                    (Some(schema), _) => misfit(schema, value, &at),
+                    (None, Value::Object(_)) => misfit(&schema["additionalProperties"], value, &at),
+                    (None, Value::Bool(false)) => Some(at),
+                    (None, _) => None,
+                }
+            })
+        }
+        _ => None,
+    }
+}
