@@ -311,6 +311,7 @@ async fn embed(config: &Config, settings: &Settings, cellar: &Tasks) -> Result<S
     let embedded = Embedded::prepare(&config.nats, &settings.state).await?;
     let url = embedded.url();
     let child = embedded.start()?;
+    embedded.answers().await;
     info!(%url, state = %settings.state.display(), "started the embedded nats-server");
     cellar.spawn(
         "embedded nats-server",

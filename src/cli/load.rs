@@ -21,6 +21,14 @@ const PLACES: [&str; 2] = ["supercheck.toml", "/etc/supercheck/supercheck.toml"]
 /// # Errors
 /// When a named file cannot be read, or there are mistakes.
 pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
+    load_or(named, "nothing was started")
+}
+
+/// As [`load`]; with mistakes, `outcome` says what came of it.
+///
+/// # Errors
+/// When a named file cannot be read, or there are mistakes.
+pub fn load_or(named: Option<&Path>, outcome: &str) -> Result<Loaded, Failure> {
     let main = read_main(named)?;
     let env = environment();
     let sources = Sources {
@@ -31,7 +39,7 @@ pub fn load(named: Option<&Path>) -> Result<Loaded, Failure> {
     };
     config::load(&sources).map_err(|mistakes| Failure {
         exit: Exit::Config,
-        error: anyhow::Error::msg(mistakes.to_string()),
+        error: anyhow::Error::msg(mistakes.told(outcome)),
         hint: None,
     })
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Failure, Global, load, log};
 use crate::{
     daemon::{self, Ended, Settings},
-    error::Exit,
+    error::{Chain, Exit},
 };
 
 /// What `serve` is told.
@@ -42,8 +42,8 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let settings = Settings {
         config: loaded.config,
         reload: Box::new(move || {
-            let loaded =
-                load::load(named.as_deref()).map_err(|failure| failure.error.to_string())?;
+            let loaded = load::load_or(named.as_deref(), "nothing was changed")
+                .map_err(|failure| Chain(failure.error.as_ref()).to_string())?;
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");
             }

@@ -158,15 +158,23 @@ fn write_head(f: &mut fmt::Formatter<'_>, head: &Head, severity: &str, text: &st
     }
 }
 
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Mistakes {
+    /// All of them, and what came of it: `nothing was started`.
+    pub fn told(&self, outcome: &str) -> String {
+        let mut text = String::new();
         for mistake in &self.mistakes {
-            write!(f, "{mistake}\n\n")?;
+            text.push_str(&format!("{mistake}\n\n"));
         }
         let count = match self.mistakes.len() {
             1 => "1 mistake".to_owned(),
             n => format!("{n} mistakes"),
         };
-        write!(f, "{count} in {}; nothing was started", self.places())
+        text + &format!("{count} in {}; {outcome}", self.places())
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told("nothing was started"))
     }
 }

@@ -75,24 +75,35 @@ fn nats_url(text: Text, book: &mut Book) -> Option<String> {
     if text.value.is_empty() {
         return None;
     }
-    let parsed = if text.value.contains("://") {
-        Url::parse(&text.value)
-    } else {
-        Url::parse(&format!("nats://{}", text.value))
-    };
-    let odd = |c: char| !c.is_ascii_graphic() || c == '\\';
-    let why = match parsed {
-        _ if text.value.contains(odd) => "it holds a character that is not for URLs".to_owned(),
-        Ok(url) if !matches!(url.scheme(), "nats" | "tls") => {
-            format!("the scheme `{}` is not spoken", url.scheme())
-        }
-        Ok(url) if url.host_str().is_none_or(str::is_empty) => "it names no host".to_owned(),
-        Ok(_) => return Some(text.value),
-        Err(error) => error.to_string(),
+    let Some(why) = text.value.split(',').find_map(why_no_url) else {
+        return Some(text.value);
     };
     book.mistake(&text.at, format!("{} is no URL of NATS: {why}", text.said))
-        .hint("write such as `nats://127.0.0.1:4222` or `tls://nats.example.com`");
+        .hint(
+            "write such as `nats://127.0.0.1:4222` or `tls://nats.example.com`; commas separate \
+             the servers of a cluster",
+        );
     None
+}
+
+/// What keeps `url` from being one server's URL.
+fn why_no_url(url: &str) -> Option<String> {
+    let url = url.trim();
+    let parsed = if url.contains("://") {
+        Url::parse(url)
+    } else {
+        Url::parse(&format!("nats://{url}"))
+    };
+    let odd = |c: char| !c.is_ascii_graphic() || c == '\\';
+    match parsed {
+        _ if url.contains(odd) => Some("it holds a character that is not for URLs".to_owned()),
+        Ok(url) if !matches!(url.scheme(), "nats" | "tls") => {
+            Some(format!("the scheme `{}` is not spoken", url.scheme()))
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => Some("it names no host".to_owned()),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 fn read_sync_interval(sync: &Text, book: &mut Book) -> Option<SyncInterval> {

@@ -49,7 +49,11 @@ pub fn show(config: &Config) -> String {
 pub(super) fn nats(nats: &Nats) -> String {
     let mut out = Page::default();
     out.section("nats");
-    out.maybe("url", nats.url.as_deref().map(without_userinfo).as_deref());
+    let servers = |list: &str| {
+        let shown: Vec<_> = list.split(',').map(without_userinfo).collect();
+        shown.join(",")
+    };
+    out.maybe("url", nats.url.as_deref().map(servers).as_deref());
     out.path("credentials", nats.credentials.as_deref());
     out.secret("token", nats.token.as_ref());
     out.maybe("user", nats.user.as_deref());

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,8 @@ pub const COMMAND: &str = "embedded-nats-server";
 /// A server that ran this long gets a fresh start without delay when it dies.
 const STEADY: Duration = Duration::from_secs(10);
 const MAX_DELAY: Duration = Duration::from_secs(10);
+/// How long the daemon waits for nats-server before it goes on without.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long nats-server may take to end when asked.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -142,6 +144,18 @@ impl Embedded {
     /// Where clients find it.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address)
+    }
+
+    /// Waits until the server takes connections, but not for ever: it may be
+    /// long in reading its store, and checks need not wait for that.
+    pub async fn answers(&self) {
+        let began = tokio::time::Instant::now();
+        while began.elapsed() < START_TIMEOUT {
+            if TcpStream::connect(self.address).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Runs the server until `stop`, starting it again when it dies.

@@ -17,7 +17,12 @@ mod scope;
 mod vet;
 
 /// A longer condition is a program, not an expectation.
-const MAX_TEXT: usize = 4096;
+const MAX_TEXT: usize = 2048;
+/// The parser recurses, on a stack that is not endless: brackets nest so deep
+/// at most.
+const MAX_DEPTH: usize = 8;
+/// For the same reason, so many operators at most.
+const MAX_OPERATORS: usize = 40;
 
 /// What is wrong with a CEL text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,19 +73,44 @@ pub struct Scope<'a> {
     pub body: Option<&'a serde_json::Value>,
 }
 
+/// Refuses what the parser might not survive.
+fn bounded(cel: &str) -> Result<(), ExpectError> {
+    let (mut depth, mut deepest, mut operators) = (0usize, 0, 0);
+    let mut quote = None;
+    for c in cel.chars() {
+        match (quote, c) {
+            (Some(open), c) if open == c => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '+' | '-' | '*' | '/' | '%' | '!' | '?' | '<' | '>' | '=' | '&' | '|') => {
+                operators += 1;
+            }
+            (None, _) => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    let what = if cel.len() > MAX_TEXT {
+        format!("is {} bytes long, more than {MAX_TEXT}", cel.len())
+    } else if deepest > MAX_DEPTH {
+        format!("nests brackets {deepest} deep, more than {MAX_DEPTH}")
+    } else if operators > MAX_OPERATORS * 2 {
+        // Most operators are two characters.
+        format!("has more than {MAX_OPERATORS} operators")
+    } else {
+        return Ok(());
+    };
+    Err(ExpectError::new(format!("the expectation {what}")).hint("split it in several"))
+}
+
 impl Condition {
     /// Compiles and vets `expect`.
     ///
     /// # Errors
     /// When it is not one that we take.
     pub fn new(expect: &Expect) -> Result<Self, ExpectError> {
-        if expect.cel.len() > MAX_TEXT {
-            return Err(ExpectError::new(format!(
-                "the expectation is {} bytes long, more than {MAX_TEXT}",
-                expect.cel.len()
-            ))
-            .hint("split it in several"));
-        }
+        bounded(&expect.cel)?;
         let program =
             Program::compile(&expect.cel).map_err(|errors| vet::syntax(&expect.cel, &errors))?;
         let variables = vet::references(&program)?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::*;
+use super::{expect::Condition, *};
 use crate::{
     check::Severity,
     clock::Timestamp,
@@ -281,5 +281,30 @@ proptest! {
     fn any_text_is_vetted(cel in "\\PC{0,40}") {
         // Taken or refused, never a panic.
         drop(Judge::examine(&cel.as_str().into()));
+    }
+}
+
+#[test]
+fn expectations_that_the_parser_might_not_survive_are_refused() {
+    for cel in [
+        "(".repeat(1000),
+        format!("{}status{} == 200", "(".repeat(9), ")".repeat(9)),
+        format!("1{} == 2", " + 1".repeat(500)),
+        format!("status == 200{}", " || status == 200".repeat(60)),
+        "!".repeat(2000),
+        format!("text == \"{}\"", "x".repeat(3000)),
+    ] {
+        let error = Condition::new(&Expect {
+            cel,
+            severity: Severity::Fail,
+        });
+        let error = error.expect_err("it is refused");
+        assert_eq!(error.hint.as_deref(), Some("split it in several"));
+    }
+    let fits = format!("{}status{} == 200", "(".repeat(8), ")".repeat(8));
+    let quoted = format!("text != \"{}\"", "(((((((((((+++++++++++++".repeat(20));
+    for cel in [fits, quoted] {
+        let severity = Severity::Fail;
+        Condition::new(&Expect { cel, severity }).unwrap();
     }
 }
