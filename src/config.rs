@@ -1,8 +1,8 @@
 //! The configuration: text and environment in, [`Config`] out, or every
 //! mistake at once, each with its place and what helps.
 //!
-//! Three steps: [`tree`] (as written, from files and the environment) →
-//! [`fields`] (typed, with mistakes) → [`Config`] (as meant: nothing in it is
+//! Three steps: `tree` (as written, from files and the environment) →
+//! `fields` (typed, with mistakes) → [`Config`] (as meant: nothing in it is
 //! optional that has a default). Pure: file texts, the environment and a way
 //! to read further files are handed in.
 
