@@ -27,6 +27,7 @@ mod hide;
 mod read;
 mod schema;
 mod show;
+mod streams;
 mod substitute;
 mod tree;
 mod value;
@@ -177,6 +178,64 @@ pub struct StoreSettings {
     pub replicas: usize,
     /// What the object store holds.
     pub object_content: ObjectContent,
+    /// The on-demand requests.
+    pub requests: Requests,
+    /// The history of summaries.
+    pub history: History,
+}
+
+/// The bounds of on-demand requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// How many may wait.
+    pub max_waiting: i64,
+    /// How many bytes they may take together.
+    pub max_bytes: i64,
+    /// How long results are kept for those who ask again.
+    pub keep: Duration,
+    /// How many bytes the kept results may take together.
+    pub keep_bytes: i64,
+    /// Whether the operator set any of these.
+    pub set: bool,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            max_waiting: 100_000,
+            max_bytes: 64 << 20,
+            keep: Duration::from_secs(3600),
+            keep_bytes: 256 << 20,
+            set: false,
+        }
+    }
+}
+
+/// The bounds of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Whether it is kept at all.
+    pub enabled: bool,
+    /// How long.
+    pub max_age: Duration,
+    /// How many bytes in all.
+    pub max_bytes: i64,
+    /// How many summaries of each check.
+    pub max_per_check: i64,
+    /// Whether the operator set any of these bounds.
+    pub set: bool,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_age: Duration::from_secs(7 * 86_400),
+            max_bytes: 1 << 30,
+            max_per_check: 100_000,
+            set: false,
+        }
+    }
 }
 
 /// What the object store holds.
@@ -197,6 +256,8 @@ impl Default for StoreSettings {
             kv_ttl_set: false,
             replicas: 1,
             object_content: ObjectContent::Report,
+            requests: Requests::default(),
+            history: History::default(),
         }
     }
 }
@@ -271,12 +332,19 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
         .into_keys()
         .filter(|name| !after.contains_key(name))
         .collect();
+    let alone = |store: &StoreSettings| StoreSettings {
+        requests: Requests::default(),
+        history: History::default(),
+        ..store.clone()
+    };
     let sections = [
         ("nats", old.nats != new.nats),
         ("http", old.http != new.http),
         ("log", old.log != new.log),
         ("scheduler", old.scheduler != new.scheduler),
-        ("store", old.store != new.store),
+        ("store", alone(&old.store) != alone(&new.store)),
+        ("requests", old.store.requests != new.store.requests),
+        ("history", old.store.history != new.store.history),
     ];
     changes.restart = sections
         .into_iter()

@@ -192,7 +192,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A number of bytes: `65536`, `"64KiB"`, `"1MB"`.
-    pub(super) fn bytes(&mut self, name: &'static str, book: &mut Book) -> Option<u64> {
+    pub(super) fn bytes(&mut self, name: &'static str, book: &mut Book) -> Option<At<u64>> {
         let node = self.node(name)?;
         let value = match &node.value {
             Value::Integer(number) => u64::try_from(*number).ok(),
@@ -200,10 +200,13 @@ impl<'a> Fields<'a> {
             _ => None,
         };
         if value.is_none() {
-            let wanted = "a number of bytes, such as `65536` or `\"64KiB\"`";
+            let wanted = "a number of bytes, such as `1048576` or `\"1MiB\"`";
             refuse(name, node, wanted, book);
         }
-        value
+        value.map(|value| At {
+            value,
+            at: node.at.clone(),
+        })
     }
 
     /// A list of text; a variable may hold it with commas.

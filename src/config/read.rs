@@ -10,13 +10,14 @@ use std::{
 use url::Url;
 
 use super::{
-    Config, Http, Log, LogFormat, Nats, ObjectContent, Scheduler, StoreSettings, SyncInterval,
+    Config, Http, Log, LogFormat, Nats, Scheduler, StoreSettings, SyncInterval,
     book::Book,
     check::{self, Defaults},
     fields::Fields,
     mistake::Place,
+    streams,
     tree::{Node, Value},
-    value::{Given, Text},
+    value::Text,
 };
 use crate::check::Check;
 
@@ -27,7 +28,7 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
     let http = http(fields.section("http", book), book);
     let log = log(fields.section("log", book), book);
     let scheduler = scheduler(fields.section("scheduler", book), book);
-    let store = store(fields.section("store", book), book);
+    let store = streams::read(&mut fields, book);
     let defaults = Defaults::read(fields.section("defaults", book), book);
     let checks = checks(fields.node("check"), &defaults, &store, book);
     fields.finish(book);
@@ -64,7 +65,7 @@ fn nats(mut fields: Fields<'_>, book: &mut Book) -> Nats {
             .and_then(|listen| address(listen, book))
             .unwrap_or_else(|| "127.0.0.1:4222".to_owned()),
         sync_interval: sync_interval.and_then(|sync| read_sync_interval(&sync, book)),
-        max_store: fields.bytes("max_store", book),
+        max_store: fields.bytes("max_store", book).map(|bytes| bytes.value),
     };
     fields.finish(book);
     nats
@@ -184,49 +185,6 @@ fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
     };
     fields.finish(book);
     scheduler
-}
-
-fn store(mut fields: Fields<'_>, book: &mut Book) -> StoreSettings {
-    let default = StoreSettings::default();
-    let words = [
-        ("report", ObjectContent::Report),
-        ("document", ObjectContent::Document),
-    ];
-    let object_ttl = time_to_live(&mut fields, "object_ttl", book);
-    let kv_ttl = time_to_live(&mut fields, "kv_ttl", book);
-    let settings = StoreSettings {
-        object_ttl_set: object_ttl.is_some(),
-        object_ttl: object_ttl.unwrap_or(default.object_ttl),
-        kv_ttl_set: kv_ttl.is_some(),
-        kv_ttl: kv_ttl.unwrap_or(default.kv_ttl),
-        replicas: replicas(&mut fields, book).unwrap_or(default.replicas),
-        object_content: fields
-            .word("object_content", &words, book)
-            .unwrap_or(default.object_content),
-    };
-    fields.finish(book);
-    settings
-}
-
-fn time_to_live(fields: &mut Fields<'_>, name: &'static str, book: &mut Book) -> Option<Duration> {
-    let Given::Set(ttl) = fields.duration(name, book) else {
-        return None;
-    };
-    if ttl.value < Duration::from_secs(1) {
-        book.mistake(&ttl.at, "what is stored must stay for a second at least")
-            .hint("make it `1s` or more");
-    }
-    Some(ttl.value)
-}
-
-fn replicas(fields: &mut Fields<'_>, book: &mut Book) -> Option<usize> {
-    let found = fields.number("replicas", 1..=5, book)?;
-    if found.value % 2 == 0 {
-        let message = format!("{} is no number of replicas", found.value);
-        book.mistake(&found.at, message)
-            .hint("write 1, 3 or 5: a majority must be there, so an even number adds nothing");
-    }
-    usize::try_from(found.value).ok()
 }
 
 fn checks(

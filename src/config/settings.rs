@@ -3,7 +3,16 @@
 //! against the annotated example.
 
 /// Sections that hold settings.
-pub(super) const SECTIONS: [&str; 6] = ["nats", "http", "log", "scheduler", "store", "defaults"];
+pub(super) const SECTIONS: [&str; 8] = [
+    "nats",
+    "http",
+    "log",
+    "scheduler",
+    "store",
+    "requests",
+    "history",
+    "defaults",
+];
 
 /// What a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +105,16 @@ pub const SETTINGS: &[Setting] = &[
     s("store", "kv_ttl", Kind::Duration, "1day", "how long a summary stays in the KV bucket"),
     s("store", "replicas", Kind::Number, "1", "copies in a cluster (1, 3 or 5), decided when a bucket is made"),
     s("store", "object_content", Kind::Word(&["report", "document"]), "report", "the report, or the target's own JSON alone"),
+
+    s("requests", "max_waiting", Kind::Number, "100000", "requests that may wait in the queue; more are refused"),
+    s("requests", "max_bytes", Kind::Bytes, "64MiB", "how much they may take together"),
+    s("requests", "keep", Kind::Duration, "1h", "how long results are kept for who asks again, 2m or more"),
+    s("requests", "keep_bytes", Kind::Bytes, "256MiB", "how much kept results may take together"),
+
+    s("history", "enabled", Kind::Truth, "true", "keep every summary"),
+    s("history", "max_age", Kind::Duration, "7days", "how long summaries are kept, 2m or more"),
+    s("history", "max_bytes", Kind::Bytes, "1GiB", "how much they may take in all"),
+    s("history", "max_per_check", Kind::Number, "100000", "how many are kept of each check"),
 
     s("defaults", "interval", Kind::Duration, "10s", "start to start, for checks that do not say"),
     s("defaults", "timeout", Kind::Duration, "3s", "one probe, connect to last byte; shorter than the interval"),

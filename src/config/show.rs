@@ -2,7 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Config, LogFormat, Nats, ObjectContent, SyncInterval, hide::without_userinfo};
+use super::{
+    Config, LogFormat, Nats, ObjectContent, StoreSettings, SyncInterval, hide::without_userinfo,
+};
 use crate::check::{Check, Secret, Severity};
 
 /// Writes `config` as TOML.
@@ -27,10 +29,23 @@ pub fn show(config: &Config) -> String {
     out.maybe("instance", scheduler.instance.as_deref());
     out.plain("fast_start", scheduler.fast_start);
     out.duration("tick", scheduler.tick);
+    show_store(&config.store, &mut out);
+    for check in &config.checks {
+        show_check(check, &mut out);
+    }
+    out.0
+}
+
+fn show_store(store: &StoreSettings, out: &mut Page) {
+    let StoreSettings {
+        requests, history, ..
+    } = store;
     out.section("store");
-    let store = &config.store;
-    out.time_to_live("object_ttl", store.object_ttl, store.object_ttl_set);
-    out.time_to_live("kv_ttl", store.kv_ttl, store.kv_ttl_set);
+    out.duration(
+        &if_set("object_ttl", store.object_ttl_set),
+        store.object_ttl,
+    );
+    out.duration(&if_set("kv_ttl", store.kv_ttl_set), store.kv_ttl);
     out.plain("replicas", store.replicas);
     out.text(
         "object_content",
@@ -39,10 +54,28 @@ pub fn show(config: &Config) -> String {
             ObjectContent::Document => "document",
         },
     );
-    for check in &config.checks {
-        show_check(check, &mut out);
+    let key = |name| if_set(name, requests.set);
+    out.section("requests");
+    out.plain(&key("max_waiting"), requests.max_waiting);
+    out.plain(&key("max_bytes"), requests.max_bytes);
+    out.duration(&key("keep"), requests.keep);
+    out.plain(&key("keep_bytes"), requests.keep_bytes);
+    let key = |name| if_set(name, history.set);
+    out.section("history");
+    out.plain("enabled", history.enabled);
+    out.duration(&key("max_age"), history.max_age);
+    out.plain(&key("max_bytes"), history.max_bytes);
+    out.plain(&key("max_per_check"), history.max_per_check);
+}
+
+/// A comment while it is not set: set, it would change a bucket or a stream
+/// that is there already.
+fn if_set(key: &str, set: bool) -> String {
+    if set {
+        key.to_owned()
+    } else {
+        format!("# {key}")
     }
-    out.0
 }
 
 /// Writes the section `[nats]`.
@@ -164,13 +197,6 @@ impl Page {
 
     fn secret(&mut self, key: &str, value: Option<&Secret>) {
         self.maybe(key, value.map(|_| "…"));
-    }
-
-    /// A comment while it is not set: set, it would change a bucket that is
-    /// there already.
-    fn time_to_live(&mut self, key: &str, value: Duration, set: bool) {
-        let key = if set { key } else { &format!("# {key}") };
-        self.duration(key, value);
     }
 
     fn duration(&mut self, key: &str, value: Duration) {

@@ -17,6 +17,7 @@ mod reference;
 mod secrets;
 mod settings;
 mod shown;
+mod streams;
 
 /// The environment that tests run in.
 type Env<'a> = &'a [(&'a str, &'a str)];

@@ -132,6 +132,8 @@ pub(super) fn size(text: &str) -> Option<u64> {
         "MiB" => 1 << 20,
         "GB" => 1_000_000_000,
         "GiB" => 1 << 30,
+        "TB" => 1_000_000_000_000,
+        "TiB" => 1 << 40,
         _ => return None,
     };
     let bytes = number.parse::<u64>().ok()?.checked_mul(factor)?;

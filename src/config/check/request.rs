@@ -44,7 +44,7 @@ pub(super) fn max_redirects(fields: &mut Fields<'_>, book: &mut Book) -> Option<
 
 pub(super) fn max_body(fields: &mut Fields<'_>, book: &mut Book) -> Option<usize> {
     let bytes = fields.bytes("max_body", book)?;
-    Some(usize::try_from(bytes).unwrap_or(usize::MAX))
+    Some(usize::try_from(bytes.value).unwrap_or(usize::MAX))
 }
 
 fn method(fields: &mut Fields<'_>, book: &mut Book) -> String {

@@ -102,6 +102,10 @@ fn everything_but_checks_needs_a_restart() {
         ("scheduler", "concurrency = 1"),
         ("store", "replicas = 3"),
         ("store", "kv_ttl = \"1day\""),
+        ("requests", "max_waiting = 1"),
+        ("requests", "keep = \"1h\""),
+        ("history", "enabled = false"),
+        ("history", "max_age = \"1day\""),
     ] {
         let [added, changed, removed, restart] =
             changes(API, &format!("[{section}]\n{setting}\n{API}"));

@@ -86,14 +86,14 @@ const LIKE_TOML: &str = concat!(
 
 /// Values of every kind, at their ends.
 const VALUES: &str = concat!(
-    r#"-?[0-9]{1,25}|"[0-9]{1,25} ?(ns|ms|s|h|days|years|KiB|GiB)?"|'[^'\n]{0,30}'"#,
+    r#"-?[0-9]{1,25}|"[0-9]{1,25} ?(ns|ms|s|h|days|years|KiB|GiB|TiB)?"|'[^'\n]{0,30}'"#,
     r#"|\[(1|"a"|\{\}|\[\])?\]|\{( ?cel = (1|"a"|'status') ?)?\}|true|nan|1979-05-27"#
 );
 
 /// Names that begin like those of our variables.
 const VARIABLES: &str = concat!(
-    "SUPERCHECK_(CHECK__|NATS__|STORE__|DEFAULTS__|X)?(API__|_)?",
-    "(URL|INTERVAL|EXPECT|HEADERS|KV_TTL|STATUS|.{0,5})(__[A-Z]{0,3})?"
+    "SUPERCHECK_(CHECK__|NATS__|STORE__|HISTORY__|DEFAULTS__|X)?(API__|_)?",
+    "(URL|INTERVAL|EXPECT|HEADERS|KV_TTL|MAX_BYTES|STATUS|.{0,5})(__[A-Z]{0,3})?"
 );
 
 proptest! {

@@ -75,7 +75,10 @@ fn every_example_in_the_reference_is_sound_and_does_something() {
     let without = config(&reference(), &[]);
     let changed = diff(&without, &with);
     assert_eq!(changed.changed.len(), 1, "the check");
-    assert_eq!(changed.restart, ["nats", "scheduler", "store"]);
+    assert_eq!(
+        changed.restart,
+        ["nats", "scheduler", "store", "requests", "history"]
+    );
     let shown = [show(&without), show(&with)];
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (without, with) = (lines(&shown[0]), lines(&shown[1]));

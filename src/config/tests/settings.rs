@@ -22,9 +22,11 @@ fn sample(setting: &Setting) -> (String, String) {
         (Kind::Text, "method") => text("POST"),
         (Kind::Text, _) => text("sample"),
         (Kind::Duration, "timeout") => text("2s"),
+        (Kind::Duration, "keep" | "max_age") => text("7m"),
         (Kind::Duration, _) => text("7s"),
-        (Kind::Bytes, _) => text("64KiB"),
+        (Kind::Bytes, _) => text("7MiB"),
         (Kind::Number, _) => plain("3"),
+        (Kind::Truth, "enabled") => plain("false"),
         (Kind::Truth, _) => plain("true"),
         (Kind::Texts, _) => ("[\"a\", \"b\"]".to_owned(), "a, b".to_owned()),
         (Kind::Numbers, _) => ("[201, 202]".to_owned(), "201,202".to_owned()),
@@ -148,6 +150,8 @@ fn the_defaults_of_the_table_are_the_defaults() {
         // Whether it was set is all that may differ.
         after.store.object_ttl_set = false;
         after.store.kv_ttl_set = false;
+        after.store.requests.set = false;
+        after.store.history.set = false;
         assert_eq!(after, before, "{}.{}", setting.section, setting.name);
     }
 }
@@ -178,6 +182,9 @@ fn the_schema_takes_the_good_files_and_refuses_the_bad() {
         ("duration-without-unit", "/check/0/interval"),
         ("truth-in-quotes", "/nats/require_tls"),
         ("word-unknown", "/log/format"),
+        ("unknown-key-in-requests", "/requests/max_wait"),
+        ("history-enabled-in-quotes", "/history/enabled"),
+        ("history-per-check-in-quotes", "/history/max_per_check"),
         ("tags-are-text", "/check/0/tags"),
         ("tags-hold-a-number", "/check/0/tags/1"),
         ("header-is-a-number", "/check/0/headers/X-Retries"),

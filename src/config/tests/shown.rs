@@ -75,6 +75,13 @@ fn what_is_shown_is_the_same_configuration() {
     ] {
         comes_back(&config(&format!("[nats]\nurl = \"{url}\"\n{API}"), &[]));
     }
+    for streams in [
+        "[requests]\nkeep = \"90m\"",
+        "[history]\nenabled = false",
+        "[history]\nmax_bytes = \"2TiB\"\n[requests]\nmax_waiting = 7",
+    ] {
+        comes_back(&config(&format!("{streams}\n{API}"), &[]));
+    }
     let inherited = "[defaults]\nheaders = { X-B = \"1\", X-A = \"1\" }\n";
     comes_back(&config(
         &format!("{inherited}{API}headers = {{ A = \"1\", x-a = \"2\" }}\n"),
@@ -114,6 +121,18 @@ tick = "50ms"
 # kv_ttl = "1day"
 replicas = 1
 object_content = "report"
+
+[requests]
+# max_waiting = 100000
+# max_bytes = 67108864
+# keep = "1h"
+# keep_bytes = 268435456
+
+[history]
+enabled = true
+# max_age = "7days"
+# max_bytes = 1073741824
+# max_per_check = 100000
 
 [[check]]
 name = "api"
