@@ -17,10 +17,12 @@ pub mod check;
 pub mod config;
 pub mod demo_target;
 pub mod doctor;
+pub mod history;
 pub mod load;
 pub mod log;
 pub mod out;
 pub mod report;
+pub mod request;
 pub mod serve;
 pub mod status;
 
@@ -60,10 +62,14 @@ pub enum Command {
     Serve(serve::Options),
     /// Probes here and now, and says why; stores nothing, needs no NATS
     Check(check::Options),
+    /// Asks the running daemon for a check now, through NATS
+    Request(request::Options),
     /// Shows the stored summaries as a table
     Status(status::Options),
     /// Prints the stored healthcheck JSON, exactly as stored
     Report(report::Options),
+    /// Replays the stored summaries of a check
+    History(history::Options),
     /// Judges the configuration, or shows it with all defaults
     Config {
         /// What to do.
@@ -99,6 +105,8 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Serve(options) => serve::run(&cli.global, &options),
         Command::Check(options) => check::run(&cli.global, &options),
+        Command::Request(options) => request::run(&cli.global, &options),
+        Command::History(options) => history::run(&cli.global, &options),
         Command::Status(options) => status::run(&cli.global, &options),
         Command::Report(options) => report::run(&cli.global, &options),
         Command::Config { verb } => config::run(&cli.global, &verb),

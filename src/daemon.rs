@@ -7,25 +7,31 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 use tracing::{info, warn};
 
 use crate::{
+    announcer,
     check::CheckName,
     config::{self, Config},
     probe::{Prober, ProberSettings},
     recorder::{self, Recorder},
     runner::{Limits, Runner},
     schedule::Layout,
-    serve::http::{self, Face},
+    serve::{
+        desk::Desk,
+        http::{self, Face},
+        service,
+    },
     store::{self, Link, Store, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
+    worker::{self, Worker},
 };
+
+mod signals;
+
+use signals::{Heard, Signals};
 
 /// Scheduling waits this long for what an earlier daemon stored.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -171,6 +177,7 @@ impl Daemon {
             drop(adopted);
             recorder::store(recorder, store, wake).await;
         });
+        self.spawn_requests();
         let layout = Layout {
             tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
             fast_start: config
@@ -192,6 +199,32 @@ impl Daemon {
             info!(checks = n_checks, "serving");
             triggers::follow(cells, runner, layout, stop).await;
         });
+    }
+
+    /// On-demand requests: the desk that answers, the worker that runs, and
+    /// the announcer of what changes.
+    fn spawn_requests(&self) {
+        let desk = Arc::new(Desk::new(
+            self.store.clone(),
+            self.cells.subscribe(),
+            Arc::clone(&self.runner),
+        ));
+        self.ground
+            .spawn("results", service::hear(Arc::clone(&desk)));
+        self.work
+            .spawn("service", service::serve(desk, self.work.clone()));
+        let worker = Worker {
+            store: self.store.clone(),
+            runner: Arc::clone(&self.runner),
+            cells: self.cells.subscribe(),
+            tasks: self.work.clone(),
+        };
+        self.work.spawn("worker", worker::work(worker));
+        let announcer = self.runner.announcer().clone();
+        self.ground.spawn(
+            "announcer",
+            announcer::announce(announcer, self.store.clone()),
+        );
     }
 
     async fn usable(&self, within: Duration) -> bool {
@@ -291,7 +324,10 @@ impl Daemon {
     async fn drain_recorder(&self, within: Duration) {
         let within = within.max(Duration::from_millis(500));
         if *self.store.link().borrow() == Link::Ready {
-            let drained = self.recorder.drained();
+            let drained = async {
+                self.recorder.drained().await;
+                self.runner.announcer().drained().await;
+            };
             if tokio::time::timeout(within, drained).await.is_ok() {
                 return;
             }
@@ -357,47 +393,4 @@ async fn adopt(store: &Store, cells: &watch::Receiver<Arc<Cells>>) {
             warn!(%error, "earlier summaries not read; statuses begin anew");
         }
     }
-}
-
-/// The signals that the daemon hears.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn listen() -> Result<Self> {
-        let on = |kind| signal(kind).context("listen for signals");
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            hangup: on(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next signal.
-    async fn next(&mut self) -> Heard {
-        tokio::select! {
-            _ = self.hangup.recv() => Heard::Reload,
-            _ = self.terminate.recv() => Heard::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Heard::Stop("SIGINT"),
-        }
-    }
-
-    /// Waits for a signal that ends the daemon, and names it.
-    async fn stop(&mut self) -> &'static str {
-        loop {
-            if let Heard::Stop(name) = self.next().await {
-                return name;
-            }
-        }
-    }
-}
-
-/// What a signal asks for.
-enum Heard {
-    Reload,
-    /// And the signal's name.
-    Stop(&'static str),
 }

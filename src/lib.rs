@@ -10,8 +10,12 @@
 //!            config file ─┐
 //!                         ▼
 //! schedule ──► due ──► runner ──► probe ──► verdict ──► recorder ──► NATS JetStream
-//!                                                        ├ object store supercheck     reports, by URL, 30 s
-//!                                                        └ KV           supercheck_kv  summaries, by check name, 24 h
+//!               ▲        ▲                                            ├ object store  supercheck           reports, by URL, 30 s
+//!               │        │                                            ├ KV            supercheck_kv        summaries, by check name, 24 h
+//!  work queue ──┘   single flight                                     ├ stream        SUPERCHECK_HISTORY   every summary
+//! SUPERCHECK_REQUESTS                                                 ├ stream        SUPERCHECK_EVENTS    every change of status
+//!       ▲                                                             └ KV            supercheck_requests  each request and its one result
+//!       └── `nats request supercheck.check api`  ◄── answer ──── serve
 //! ```
 //!
 //! A value moves one way. A **trigger** starts a **run** of a **check**; the
@@ -28,10 +32,10 @@
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | ground | [`error`], [`clock`], [`near`], [`tasks`] | how trouble is told; time; near-miss names; the one place that spawns |
-//! | words | [`check`], [`observation`], [`report`] | the nouns, and their JSON |
+//! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`recorder`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`worker`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -43,6 +47,9 @@
 //! - … writes an object that foreign clients can read? [`store::write`] and
 //!   [`store::object`].
 //! - … keeps the newest results while NATS is away? [`recorder`].
+//! - … sees a request through, exactly once? [`worker`], from [`store::queue`]
+//!   into [`store::ledger`]; [`serve::desk`] answers whoever asked.
+//! - … announces a change once? [`announcer`].
 //! - … makes the buckets and finds drift? [`store::buckets`].
 //! - … starts the private nats-server? [`store::embedded`].
 //! - … turns a mistake in the configuration into a message with its place?
@@ -57,17 +64,22 @@
 //!    on, and the newest result of each check is kept and written later.
 //! 4. The configuration is read, judged and complete before the first socket
 //!    opens. A failed reload changes nothing.
-//! 5. A check has at most one run in flight per instance.
-//! 6. What readers see is never older than it says: every report and summary
+//! 5. A check has at most one run in flight per instance. Requests known to be
+//!    accepted before it began to probe share it, later ones get the next.
+//! 6. A request is answered by a run that began after it was accepted, unless
+//!    it allowed an older one; one result is ever recorded for its id, and it
+//!    is acknowledged only after that.
+//! 7. What readers see is never older than it says: every report and summary
 //!    carries `checked_at`, `interval_ms` and `expires_at`.
-//! 7. Every queue and buffer has a bound, a name for the bound, and a policy
+//! 8. Every queue and buffer has a bound, a name for the bound, and a policy
 //!    for when it is full.
-//! 8. Every task is tracked and ends on the daemon's signal. A panic while
+//! 9. Every task is tracked and ends on the daemon's signal. A panic while
 //!    judging one answer becomes that run's finding; any other ends the daemon
 //!    with an error, never a silent half-life.
-//! 9. Secrets are [`check::Secret`] from the moment they are read, and reach no
-//!    log, report, object name or error.
+//! 10. Secrets are [`check::Secret`] from the moment they are read, and reach no
+//!     log, report, object name or error.
 
+pub mod announcer;
 pub mod check;
 pub mod cli;
 pub mod clock;
@@ -79,6 +91,8 @@ pub mod observation;
 pub mod probe;
 pub mod recorder;
 pub mod report;
+pub mod request;
+pub mod run;
 pub mod runner;
 pub mod schedule;
 pub mod serve;
@@ -86,3 +100,4 @@ pub mod store;
 pub mod tasks;
 pub mod triggers;
 pub mod verdict;
+pub mod worker;

@@ -12,14 +12,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, SetOnce, watch};
 
 use crate::{
     check::CheckName,
     clock,
     config::ObjectContent,
     error::Chain,
-    report::Run,
+    run::Run,
     store::{
         Link, Store, StoreError, Trouble,
         write::{Object, Record, Sent},
@@ -67,6 +67,9 @@ struct Waiting {
     summary: Bytes,
     /// The run with its report, unless the summary alone is kept.
     whole: Option<Arc<Run>>,
+    /// The run's id.
+    run: String,
+    stored: Arc<SetOnce<()>>,
 }
 
 impl Recorder {
@@ -76,6 +79,8 @@ impl Recorder {
             check: run.check.name.clone(),
             summary: run.encoded.summary.clone(),
             whole: Some(Arc::clone(run)),
+            run: run.id().to_owned(),
+            stored: Arc::clone(&run.stored),
         });
         self.offered.notify_one();
     }
@@ -119,6 +124,7 @@ impl Kept {
         if let Some(before) = self.waiting.remove(&check) {
             self.bytes -= before.size();
             self.replaced += 1;
+            before.settled();
         } else if !self.under_way.contains(&check) {
             self.order.push_back(check.clone());
         }
@@ -139,6 +145,9 @@ impl Kept {
     fn settle(&mut self, sent: Waiting, stored: bool) {
         self.under_way.remove(&sent.check);
         self.bytes -= sent.size();
+        if stored {
+            sent.settled();
+        }
         if self.waiting.contains_key(&sent.check) {
             self.order.push_back(sent.check);
         } else if !stored {
@@ -148,6 +157,12 @@ impl Kept {
 }
 
 impl Waiting {
+    /// Says that nothing more will be done about it.
+    fn settled(&self) {
+        // It may have been said before: a retry that was not needed.
+        drop(self.stored.set(()));
+    }
+
     fn size(&self) -> usize {
         self.whole
             .as_ref()
@@ -256,6 +271,7 @@ fn record(store: &Store, waiting: &Waiting) -> Record {
     Record {
         check: waiting.check.to_string(),
         summary: waiting.summary.clone(),
+        run: waiting.run.clone(),
         object,
     }
 }

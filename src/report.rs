@@ -4,13 +4,11 @@
 //! Keys are only ever added. Times are RFC 3339 in UTC with milliseconds,
 //! durations are numbers of milliseconds under a name that ends in `_ms`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{check::Check, clock::Timestamp, observation::Certificate};
+use crate::{clock::Timestamp, observation::Certificate};
 
 mod details;
 mod status;
@@ -162,29 +160,71 @@ impl Report {
             report: report.into(),
         })
     }
+
+    /// Writes the report's JSON in at most `limit` bytes: as much of the body
+    /// as fits, as text, marked by `body_cut`.
+    pub fn encode_within(&self, limit: usize) -> Bytes {
+        let mut cut = self.clone();
+        let Some(response) = &mut cut.details.response else {
+            return self.encode().map(|whole| whole.report).unwrap_or_default();
+        };
+        let body = std::mem::take(&mut response.body);
+        response.body_cut = true;
+        let frame = cut.encode().map_or(0, |frame| frame.report.len());
+        // A character may take six bytes in JSON.
+        let mut room = limit.saturating_sub(frame) / 6;
+        let text = body.get();
+        while room > 0 && !text.is_char_boundary(room.min(text.len())) {
+            room -= 1;
+        }
+        let (head, _) = text.split_at(room.min(text.len()));
+        if let (Some(response), Ok(head)) = (
+            &mut cut.details.response,
+            serde_json::value::to_raw_value(head),
+        ) {
+            response.body = head;
+        }
+        cut.encode().map(|cut| cut.report).unwrap_or_default()
+    }
 }
 
-/// A finished run: its check, its record, and the record's JSON.
-#[derive(Debug)]
-pub struct Run {
-    /// The check that ran.
-    pub check: Arc<Check>,
-    /// Its record.
-    pub report: Report,
-    /// The record's JSON.
-    pub encoded: Encoded,
+/// A change of a check's status: one message in the stream of events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// Version of this form, 1.
+    pub v: u32,
+    /// The check's name.
+    pub check: String,
+    /// What it was; `unknown` when nothing had been announced before.
+    pub from: Status,
+    /// What it is.
+    pub to: Status,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the run that showed it started probing.
+    pub checked_at: Timestamp,
+    /// That run's reason, for a person.
+    pub message: String,
+    /// That run's id.
+    pub run: String,
+    /// The daemon that ran it.
+    pub instance: String,
 }
 
-impl Run {
-    /// The target's own JSON, byte for byte, when it sent some.
-    pub fn document(&self) -> Option<Bytes> {
-        let response = self
-            .report
-            .details
-            .response
-            .as_ref()
-            .filter(|response| response.json)?;
-        Some(Bytes::copy_from_slice(response.body.get().as_bytes()))
+impl Change {
+    /// The change to what `summary` says.
+    pub fn to(summary: &Summary, from: Status) -> Self {
+        Self {
+            v: WIRE_VERSION,
+            check: summary.check.clone(),
+            from,
+            to: summary.status,
+            since: summary.since,
+            checked_at: summary.checked_at,
+            message: summary.message.clone(),
+            run: summary.run.clone(),
+            instance: summary.instance.clone(),
+        }
     }
 }
 

@@ -1,23 +1,31 @@
 //! Running checks: permits, one probe, judgement, the report.
 //!
-//! A check has at most one run in flight. A probe waits for two permits, one
+//! A check has at most one run in flight. A probe waits for its permits, one
 //! of its target's host and one of the whole daemon, host first, so that a
 //! flood on one host holds back nobody else. Nothing here waits for storing.
+//!
+//! Whoever asks for a run joins the one in flight, unless it had begun to
+//! probe before the request was accepted: then the next one answers.
 
 use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
+    announcer::Announcer,
     check::{Check, CheckName},
     observation::Observation,
     probe::Prober,
     recorder::Recorder,
-    report::{Run, Summary, Trigger, Verdict},
+    report::{Summary, Trigger, Verdict},
+    run::Run,
     tasks::Tasks,
     verdict::{
         ExpectError, Judge, Judgement,
@@ -31,7 +39,13 @@ use crate::{
 pub struct Runner {
     prober: Prober,
     instance: String,
-    permits: Arc<Semaphore>,
+    permits: Semaphore,
+    /// Runs that somebody asked for get half of the permits at most, so that a
+    /// flood of requests never starves the schedule.
+    request_permits: Semaphore,
+    /// The highest request that is known to be in the queue.
+    known: AtomicU64,
+    announcer: Announcer,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
@@ -51,20 +65,43 @@ pub struct Cell {
 
 #[derive(Debug, Default)]
 struct State {
-    in_flight: bool,
+    flight: Option<Flight>,
+    waiters: Vec<Waiter>,
     standing: Option<Standing>,
     latest: Option<Arc<Run>>,
+    /// What an earlier daemon left, until a run has ended.
+    adopted: Option<Summary>,
     /// Starts that were due and did not happen.
     skipped: u64,
 }
+
+/// A run in flight.
+#[derive(Debug)]
+struct Flight {
+    trigger: Trigger,
+    /// The highest request that it answers. Until it begins to probe it
+    /// answers all.
+    answers: Option<u64>,
+}
+
+/// Somebody who waits for a run.
+#[derive(Debug)]
+struct Waiter {
+    /// The request's place in the queue.
+    sequence: u64,
+    run: oneshot::Sender<Arc<Run>>,
+}
+
+/// So many may wait for one check. Others are handed back to the queue.
+const MAX_WAITERS: usize = 4096;
 
 /// Whether a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Started {
     /// It did.
     Yes,
-    /// The check's previous run is still in flight.
-    InFlight,
+    /// One is in flight, which was begun for this reason.
+    InFlight(Trigger),
 }
 
 /// How many probes may be under way at once.
@@ -88,7 +125,10 @@ impl Runner {
         Self {
             prober,
             instance,
-            permits: Arc::new(Semaphore::new(limits.concurrency)),
+            permits: Semaphore::new(limits.concurrency),
+            request_permits: Semaphore::new((limits.concurrency / 2).max(1)),
+            known: AtomicU64::new(0),
+            announcer: Announcer::default(),
             per_host: limits.per_host,
             hosts: Mutex::default(),
             recorder,
@@ -141,33 +181,83 @@ impl Runner {
         permits
     }
 
+    /// Notes that the queue holds requests up to `sequence`.
+    pub fn learn(&self, sequence: u64) {
+        self.known.fetch_max(sequence, Ordering::SeqCst);
+    }
+
+    /// Notes that the queue was made anew and holds requests up to `last`.
+    pub fn relearn(&self, last: u64) {
+        self.known.store(last, Ordering::SeqCst);
+    }
+
+    /// The status changes that are to be announced.
+    pub const fn announcer(&self) -> &Announcer {
+        &self.announcer
+    }
+
     /// Starts a run of `cell`, unless its previous one is still in flight.
     pub fn start(self: &Arc<Self>, cell: &Arc<Cell>, trigger: Trigger) -> Started {
-        {
-            let mut state = cell.lock();
-            if state.in_flight {
-                return Started::InFlight;
-            }
-            state.in_flight = true;
+        let mut state = cell.lock();
+        if let Some(flight) = &state.flight {
+            return Started::InFlight(flight.trigger);
         }
+        self.fly(cell, &mut state, trigger);
+        Started::Yes
+    }
+
+    /// The run that answers the request at `sequence` of the queue; `None`
+    /// when too many wait for this check already.
+    pub fn join(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        sequence: u64,
+    ) -> Option<oneshot::Receiver<Arc<Run>>> {
+        self.learn(sequence);
+        let (run, joined) = oneshot::channel();
+        let mut state = cell.lock();
+        if state.waiters.len() >= MAX_WAITERS {
+            return None;
+        }
+        state.waiters.push(Waiter { sequence, run });
+        if state.flight.is_none() {
+            self.fly(cell, &mut state, Trigger::Request);
+        }
+        Some(joined)
+    }
+
+    fn fly(self: &Arc<Self>, cell: &Arc<Cell>, state: &mut State, trigger: Trigger) {
+        state.flight = Some(Flight {
+            trigger,
+            answers: None,
+        });
         let (runner, cell) = (Arc::clone(self), Arc::clone(cell));
         self.tasks.clone().spawn("run", async move {
             // However this ends, also when the grace is over, the check is
             // free again.
-            let landing = Landing(&cell);
+            let mut landing = Landing {
+                runner: &runner,
+                cell: &cell,
+                run: None,
+            };
             if let Some(run) = runner.run(&cell, trigger).await {
                 runner.recorder.offer(&run);
-                cell.lock().latest = Some(run);
+                landing.run = Some(run);
             }
-            drop(landing);
         });
-        Started::Yes
     }
 
     async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
         // The semaphores are never closed.
         let _host = cell.host.acquire().await.ok()?;
+        let _asked = match trigger {
+            Trigger::Schedule => None,
+            Trigger::Request => Some(self.request_permits.acquire().await.ok()?),
+        };
         let _permit = self.permits.acquire().await.ok()?;
+        if let Some(flight) = &mut cell.lock().flight {
+            flight.answers = Some(self.known.load(Ordering::SeqCst));
+        }
         let observation = self
             .prober
             .probe(&cell.check.target, cell.check.timeout)
@@ -181,11 +271,11 @@ impl Runner {
         };
         let report = write_up(&cell.check, &observation, judgement, standing, making);
         match report.encode() {
-            Ok(encoded) => Some(Arc::new(Run {
-                check: Arc::clone(&cell.check),
-                report,
-                encoded,
-            })),
+            Ok(encoded) => {
+                let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
+                self.announcer.notice(&run.report.summary);
+                Some(run)
+            }
             Err(error) => {
                 tracing::error!(check = %cell.check.name, %error, "report not encoded");
                 None
@@ -194,12 +284,38 @@ impl Runner {
     }
 }
 
-/// Frees the check when its run ends.
-struct Landing<'a>(&'a Cell);
+/// Frees the check when its run ends, answers who waited for it, and begins
+/// the next one if it came too early for some.
+struct Landing<'a> {
+    runner: &'a Arc<Runner>,
+    cell: &'a Arc<Cell>,
+    run: Option<Arc<Run>>,
+}
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        self.0.lock().in_flight = false;
+        let mut state = self.cell.lock();
+        let flight = state.flight.take();
+        let Some(run) = self.run.take() else {
+            // It was cut short: who waits hears that nothing comes.
+            state.waiters.clear();
+            return;
+        };
+        state.latest = Some(Arc::clone(&run));
+        state.adopted = None;
+        let answers = flight.and_then(|flight| flight.answers).unwrap_or(0);
+        let answered = state
+            .waiters
+            .extract_if(.., |waiter| waiter.sequence <= answers)
+            .collect::<Vec<_>>();
+        if !state.waiters.is_empty() {
+            self.runner.fly(self.cell, &mut state, Trigger::Request);
+        }
+        drop(state);
+        for waiter in answered {
+            // Who went away does not need it.
+            drop(waiter.run.send(Arc::clone(&run)));
+        }
     }
 }
 
@@ -214,9 +330,14 @@ impl Cell {
         self.lock().latest.clone()
     }
 
+    /// What an earlier daemon left of it, until a run has ended.
+    pub fn adopted(&self) -> Option<Summary> {
+        self.lock().adopted.clone()
+    }
+
     /// Whether a run is in flight.
     pub fn in_flight(&self) -> bool {
-        self.lock().in_flight
+        self.lock().flight.is_some()
     }
 
     /// Counts starts that were due and did not happen.
@@ -232,8 +353,11 @@ impl Cell {
     /// Takes up what an earlier daemon stored, so that a restart neither
     /// forgets an outage nor moves its beginning.
     pub fn adopt(&self, stored: &Summary) {
-        let stored = Standing::of(stored);
         let mut state = self.lock();
+        if state.latest.is_none() {
+            state.adopted = Some(stored.clone());
+        }
+        let stored = Standing::of(stored);
         match &mut state.standing {
             None => state.standing = Some(stored),
             Some(now) if now.status == stored.status => now.since = now.since.min(stored.since),

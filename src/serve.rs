@@ -1,4 +1,7 @@
 //! Answering readers. Nothing in here probes a target.
 
 pub mod demo_target;
+pub mod desk;
 pub mod http;
+pub mod listing;
+pub mod service;

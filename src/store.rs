@@ -16,13 +16,19 @@ use tokio::sync::watch;
 
 use crate::config::StoreSettings;
 
+pub mod ask;
 pub mod buckets;
 pub mod connection;
 pub mod embedded;
+pub mod events;
 pub mod examine;
+pub mod history;
+pub mod ledger;
 pub mod object;
+pub mod queue;
 pub mod read;
 pub mod trouble;
+pub mod wanted;
 pub mod write;
 
 pub use connection::{Link, connect};
@@ -32,6 +38,15 @@ pub use trouble::{StoreError, Trouble};
 pub const OBJECT_BUCKET: &str = "supercheck";
 /// The KV bucket of summaries.
 pub const KV_BUCKET: &str = "supercheck_kv";
+
+/// The work queue of on-demand requests.
+pub const REQUEST_STREAM: &str = "SUPERCHECK_REQUESTS";
+/// The KV bucket of what requests came to.
+pub const LEDGER_BUCKET: &str = "supercheck_requests";
+/// The stream of all summaries.
+pub const HISTORY_STREAM: &str = "SUPERCHECK_HISTORY";
+/// The stream of status changes and refused requests.
+pub const EVENT_STREAM: &str = "SUPERCHECK_EVENTS";
 
 /// One publish or API request is given up after this long without an answer.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,6 +118,11 @@ impl Store {
     /// Whether NATS can be used now, and changes of it.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// The connection, for the NATS service.
+    pub(crate) const fn client(&self) -> &async_nats::Client {
+        &self.client
     }
 
     /// How the buckets are meant to be.

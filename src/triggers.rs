@@ -76,7 +76,8 @@ fn start_due(
     while let Some(due) = schedule.take_due(now) {
         for cell in due.members {
             let mut missed = due.missed;
-            if runner.start(cell, Trigger::Schedule) == Started::InFlight
+            // A run that somebody asked for is the answer to the slot too.
+            if runner.start(cell, Trigger::Schedule) == Started::InFlight(Trigger::Schedule)
                 && !skipped.is_doubled(cell, due.slot)
             {
                 missed += 1;

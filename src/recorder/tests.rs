@@ -44,14 +44,15 @@ fn run(name: &str, size: usize) -> Arc<Run> {
         supercheck: Maker::this(),
     };
     let check: Check = check(name, "http://localhost/");
-    Arc::new(Run {
-        check: Arc::new(check),
-        report: Report { summary, details },
-        encoded: Encoded {
-            summary: Bytes::from(name.to_owned()),
-            report: Bytes::from(vec![0; size]),
-        },
-    })
+    let encoded = Encoded {
+        summary: Bytes::from(name.to_owned()),
+        report: Bytes::from(vec![0; size]),
+    };
+    Arc::new(Run::new(
+        Arc::new(check),
+        Report { summary, details },
+        encoded,
+    ))
 }
 
 fn is(waiting: &Waiting, run: &Arc<Run>) -> bool {

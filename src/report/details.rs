@@ -69,6 +69,9 @@ pub struct ShownResponse {
     /// The body: the document itself, byte for byte, when it is JSON, else text.
     #[schemars(with = "serde_json::Value")]
     pub body: Box<RawValue>,
+    /// Set where the body was cut further, to fit a message.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub body_cut: bool,
     /// Whether `body` is the target's own JSON.
     #[serde(skip)]
     pub json: bool,
@@ -172,6 +175,7 @@ impl ShownResponse {
             size: response.body.len(),
             truncated: response.truncated,
             body,
+            body_cut: false,
             json,
         })
     }

@@ -136,7 +136,7 @@ async fn a_check_never_overlaps_itself_not_even_when_it_is_changed() {
     let cells = bench.runner.cells(&before, &BTreeMap::new()).unwrap();
     let cell = &cells[&before[0].name];
     assert_eq!(bench.start(cell), Started::Yes);
-    assert_eq!(bench.start(cell), Started::InFlight);
+    assert_eq!(bench.start(cell), Started::InFlight(Trigger::Schedule));
     target.asked(1).await;
 
     let changed = Arc::new(check("api", &target.url("/v2")));
@@ -145,7 +145,7 @@ async fn a_check_never_overlaps_itself_not_even_when_it_is_changed() {
     let unchanged = &before[1].name;
     assert!(Arc::ptr_eq(&after[unchanged], &cells[unchanged]));
     let new = &after[&changed.name];
-    assert_eq!(bench.start(new), Started::InFlight);
+    assert_eq!(bench.start(new), Started::InFlight(Trigger::Schedule));
 
     gate.send_replace(true);
     bench.done().await;

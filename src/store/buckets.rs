@@ -1,16 +1,17 @@
-//! The buckets: how they are meant to be, making them, and what differs.
+//! The buckets and streams: making them, and what differs from what is
+//! [`wanted`].
 //!
-//! Their stream configurations equal those that nats.js 2.29 sends, so that
-//! daemon and clients may make them in either order, or both at once. An
-//! existing bucket is used as it is; only what the operator set explicitly is
+//! An existing one is used as it is; only what the operator set explicitly is
 //! changed.
 
 use std::{fmt, time::Duration};
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{Config, Info};
 
-use super::{KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble, trouble};
-use crate::config::StoreSettings;
+use super::{
+    Store, StoreError, Trouble, trouble,
+    wanted::{Wanted, wanted},
+};
 
 /// A setting of an existing bucket that differs from what is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,53 +41,8 @@ impl fmt::Display for Drift {
     }
 }
 
-/// The stream of the object store of reports.
-pub fn object_stream() -> String {
-    format!("OBJ_{OBJECT_BUCKET}")
-}
-
-/// The stream of the KV bucket of summaries.
-pub fn kv_stream() -> String {
-    format!("KV_{KV_BUCKET}")
-}
-
-/// How the buckets are meant to be.
-pub fn wanted(settings: &StoreSettings) -> [Config; 2] {
-    let bucket = |name, subjects, max_age| Config {
-        name,
-        subjects,
-        max_age,
-        retention: RetentionPolicy::Limits,
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        num_replicas: settings.replicas,
-        allow_direct: true,
-        allow_rollup: true,
-        max_messages: -1,
-        max_bytes: -1,
-        max_messages_per_subject: -1,
-        max_message_size: -1,
-        max_consumers: -1,
-        ..Config::default()
-    };
-    let objects = bucket(
-        object_stream(),
-        vec![
-            format!("$O.{OBJECT_BUCKET}.C.>"),
-            format!("$O.{OBJECT_BUCKET}.M.>"),
-        ],
-        settings.object_ttl,
-    );
-    let summaries = Config {
-        max_messages_per_subject: 1,
-        ..bucket(
-            kv_stream(),
-            vec![format!("$KV.{KV_BUCKET}.>")],
-            settings.kv_ttl,
-        )
-    };
-    [objects, summaries]
-}
+/// A stream bounded to fewer bytes than this is of no use.
+const LEAST_BYTES: i64 = 1 << 20;
 
 impl Store {
     /// Makes the buckets that are missing, applies the settings that the
@@ -96,8 +52,7 @@ impl Store {
     /// When a bucket can be neither found nor made.
     pub async fn prepare(&self) -> Result<Vec<Drift>, StoreError> {
         let mut drift = Vec::new();
-        let explicit = [self.settings.object_ttl_set, self.settings.kv_ttl_set];
-        for (config, explicit) in wanted(&self.settings).into_iter().zip(explicit) {
+        for Wanted { config, explicit } in wanted(&self.settings) {
             let info = self.ensure(&config).await?;
             let found = compare(&info.config, &config)?;
             let (fix, mut keep): (Vec<_>, _) = found
@@ -121,7 +76,7 @@ impl Store {
     /// When the server refuses.
     pub async fn fix_all(&self) -> Result<Vec<Drift>, StoreError> {
         let mut fixed = Vec::new();
-        for config in wanted(&self.settings) {
+        for Wanted { config, .. } in wanted(&self.settings) {
             let info = self.ensure(&config).await?;
             let mut drift = compare(&info.config, &config)?;
             drift.retain(|drift| drift.fixable);
@@ -145,6 +100,15 @@ impl Store {
             Ok(stream) => Ok(stream.cached_info().clone()),
             Err(error) => {
                 let trouble = trouble::of_create_stream(&error);
+                // The server sets `max_bytes` aside, and has not so much: half
+                // of it will do.
+                if trouble == Trouble::Full && config.max_bytes > LEAST_BYTES {
+                    let half = Config {
+                        max_bytes: config.max_bytes / 2,
+                        ..config.clone()
+                    };
+                    return Box::pin(self.ensure(&half)).await;
+                }
                 if trouble == Trouble::Conflict
                     && let Some(info) = self.info(&config.name).await?
                 {
@@ -172,10 +136,16 @@ impl Store {
     async fn fix(&self, found: &Config, wanted: &Config) -> Result<(), StoreError> {
         let config = Config {
             max_age: wanted.max_age,
+            max_bytes: wanted.max_bytes,
+            max_messages: wanted.max_messages,
+            max_messages_per_subject: wanted.max_messages_per_subject,
             // The server refuses a duplicate window longer than max_age.
-            duplicate_window: found.duplicate_window.min(wanted.max_age),
-            allow_direct: true,
-            allow_rollup: true,
+            duplicate_window: match wanted.max_age {
+                Duration::ZERO => found.duplicate_window,
+                age => found.duplicate_window.min(age),
+            },
+            allow_direct: wanted.allow_direct,
+            allow_rollup: wanted.allow_rollup,
             ..found.clone()
         };
         match self.js.update_stream(&config).await {
@@ -205,41 +175,12 @@ pub(crate) fn compare(found: &Config, wanted: &Config) -> Result<Vec<Drift>, Sto
         let doing = format!("use stream `{}`", wanted.name);
         return Err(StoreError::new(doing, Trouble::Conflict, cause));
     }
-    let age = |age: Duration| match age {
-        Duration::ZERO => "unlimited".to_owned(),
-        age => humantime::format_duration(age).to_string(),
-    };
-    let rows = [
-        ("max_age", age(found.max_age), age(wanted.max_age), true),
-        (
-            "allow_direct",
-            found.allow_direct.to_string(),
-            wanted.allow_direct.to_string(),
-            true,
-        ),
-        (
-            "allow_rollup",
-            found.allow_rollup.to_string(),
-            wanted.allow_rollup.to_string(),
-            true,
-        ),
-        (
-            "storage",
-            format!("{:?}", found.storage),
-            format!("{:?}", wanted.storage),
-            false,
-        ),
-        (
-            "replicas",
-            found.num_replicas.to_string(),
-            wanted.num_replicas.to_string(),
-            false,
-        ),
-    ];
-    Ok(rows
+    let differs = settings(found)
         .into_iter()
-        .filter(|(_, found, wanted, _)| found != wanted)
-        .map(|(setting, found, wanted_value, fixable)| Drift {
+        .zip(settings(wanted))
+        .filter(|(found, wanted)| found.1 != wanted.1);
+    Ok(differs
+        .map(|((setting, found, fixable), (_, wanted_value, _))| Drift {
             stream: wanted.name.clone(),
             setting,
             found,
@@ -247,4 +188,31 @@ pub(crate) fn compare(found: &Config, wanted: &Config) -> Result<Vec<Drift>, Sto
             fixable,
         })
         .collect())
+}
+
+/// The settings that are looked at, and whether one can be changed.
+fn settings(config: &Config) -> [(&'static str, String, bool); 8] {
+    let age = match config.max_age {
+        Duration::ZERO => "unlimited".to_owned(),
+        age => humantime::format_duration(age).to_string(),
+    };
+    // Without a limit servers say -1, or 0.
+    let limit = |limit: i64| match limit {
+        ..=0 => "unlimited".to_owned(),
+        limit => limit.to_string(),
+    };
+    [
+        ("max_age", age, true),
+        ("max_bytes", limit(config.max_bytes), true),
+        ("max_msgs", limit(config.max_messages), true),
+        (
+            "max_msgs_per_subject",
+            limit(config.max_messages_per_subject),
+            true,
+        ),
+        ("allow_direct", config.allow_direct.to_string(), true),
+        ("allow_rollup", config.allow_rollup.to_string(), true),
+        ("storage", format!("{:?}", config.storage), false),
+        ("replicas", config.num_replicas.to_string(), false),
+    ]
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     KV_BUCKET, Store, Trouble,
     buckets::{self, Drift},
+    wanted::{Wanted, kv_stream, wanted},
 };
 use crate::{clock, error::Chain};
 
@@ -71,7 +72,7 @@ impl Store {
             findings.push(self.mend().await);
         }
         let mut usable = true;
-        for config in buckets::wanted(self.settings()) {
+        for Wanted { config, .. } in wanted(self.settings()) {
             let (finding, there) = self.bucket(&config).await;
             usable &= there;
             findings.extend(finding);
@@ -195,15 +196,15 @@ impl Store {
             }
         };
         let after = clock::now();
-        let stream = match self.js.get_stream_no_info(buckets::kv_stream()).await {
+        let stream = match self.js.get_stream_no_info(kv_stream()).await {
             Ok(stream) => stream,
             Err(error) => return Finding::bad(Chain(&error).to_string(), None),
         };
         let Ok(message) = stream.get_raw_message(sequence).await else {
             return Finding::good("the buckets can be written to");
         };
-        let nanos = message.time.unix_timestamp_nanos();
-        let server = clock::Timestamp::from_millis(u64::try_from(nanos / 1_000_000).unwrap_or(0));
+        let millis = u64::try_from(message.time.timestamp_millis()).unwrap_or(0);
+        let server = clock::Timestamp::from_millis(millis);
         let ahead = server.since(after);
         let behind = before.since(server);
         let skew = ahead.max(behind);

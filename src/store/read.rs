@@ -10,8 +10,8 @@ use futures_util::StreamExt as _;
 
 use super::{
     KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
-    buckets::{kv_stream, object_stream},
     object::{self, Meta},
+    wanted::{kv_stream, object_stream},
 };
 use crate::report::Summary;
 
@@ -145,7 +145,7 @@ impl Store {
         Ok(found)
     }
 
-    async fn stream(&self, name: &str) -> Result<Stream<()>, StoreError> {
+    pub(crate) async fn stream(&self, name: &str) -> Result<Stream<()>, StoreError> {
         self.js
             .get_stream_no_info(name)
             .await
@@ -182,7 +182,10 @@ fn is_tombstone(message: &StreamMessage) -> bool {
 
 /// The newest message on `subject`. A stream that some client made without
 /// direct gets is asked through the leader.
-async fn last(stream: &Stream<()>, subject: &str) -> Result<Option<StreamMessage>, StoreError> {
+pub(crate) async fn last(
+    stream: &Stream<()>,
+    subject: &str,
+) -> Result<Option<StreamMessage>, StoreError> {
     let doing = || format!("read `{subject}`");
     match stream.direct_get_last_for_subject(subject).await {
         Ok(message) => Ok(Some(message)),

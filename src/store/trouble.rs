@@ -13,6 +13,8 @@ use async_nats::jetstream::{
 pub enum Trouble {
     /// No connection, or no answer in time.
     Away,
+    /// No supercheck daemon listens.
+    NoDaemon,
     /// The server has no JetStream.
     NoJetStream,
     /// The stream or bucket is not there.
@@ -71,6 +73,7 @@ impl Trouble {
                 "is nats-server running there? set `nats.url` or SUPERCHECK_NATS__URL; without a \
                  url supercheck starts its own"
             }
+            Self::NoDaemon => "is `supercheck serve` running, on this NATS and account?",
             Self::NoJetStream => {
                 "start nats-server with `-js`, or add a `jetstream {}` block to its configuration"
             }
@@ -101,6 +104,7 @@ pub(crate) fn of_api(error: &jetstream::Error) -> Trouble {
         ErrorCode::STREAM_NOT_FOUND => Trouble::Missing,
         ErrorCode::INSUFFICIENT_RESOURCES
         | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+        | ErrorCode::STREAM_STORE_FAILED
         | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
         | ErrorCode::MAXIMUM_STREAMS_LIMIT => Trouble::Full,
         ErrorCode::STREAM_NAME_EXIST | ErrorCode::STREAM_SUBJECT_OVERLAP => Trouble::Conflict,

@@ -14,7 +14,7 @@ use async_nats::{
 use bytes::Bytes;
 
 use super::{
-    KV_BUCKET, OBJECT_BUCKET, Store, StoreError,
+    KV_BUCKET, OBJECT_BUCKET, Store, StoreError, history,
     object::{self, Meta},
     trouble,
 };
@@ -27,6 +27,8 @@ pub struct Record {
     pub check: String,
     /// The summary's JSON.
     pub summary: Bytes,
+    /// The run's id: its message in the history is stored once.
+    pub run: String,
     /// The report, unless it is too old for the cache.
     pub object: Option<Object>,
 }
@@ -55,7 +57,7 @@ impl Store {
     /// # Errors
     /// When the connection takes no more, or a message is too large.
     pub async fn send(&self, record: &Record) -> Result<Sent, StoreError> {
-        let mut acks = Vec::with_capacity(3);
+        let mut acks = Vec::with_capacity(4);
         if let Some(object) = &record.object {
             self.send_object(object, &mut acks).await?;
         }
@@ -64,6 +66,20 @@ impl Store {
             self.publish(&record.check, subject, None, record.summary.clone())
                 .await?,
         );
+        if self.settings.history.enabled {
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", record.run.as_str());
+            let subject = history::subject(&record.check);
+            acks.push(
+                self.publish(
+                    &record.check,
+                    subject,
+                    Some(headers),
+                    record.summary.clone(),
+                )
+                .await?,
+            );
+        }
         Ok(Sent {
             check: record.check.clone(),
             acks,
@@ -109,6 +125,21 @@ impl Store {
                 .await?,
         );
         Ok(())
+    }
+
+    /// Publishes one message and waits until it is stored.
+    pub(crate) async fn confirmed(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<PublishAck, StoreError> {
+        let doing = subject.clone();
+        let ack = self.publish(&doing, subject, Some(headers), body).await?;
+        ack.await.map_err(|error| {
+            let trouble = trouble::of_publish(&error);
+            StoreError::new(format!("publish `{doing}`"), trouble, error)
+        })
     }
 
     async fn publish(

@@ -1,0 +1,337 @@
+//! Requests from the work queue: each leads to one recorded result.
+//!
+//! Delivered → recorded already? → run, shared with whoever waits for the same
+//! check → answer kept → recorded by compare-and-set → stored → told →
+//! acknowledged. A crash at any of these arrows leaves the request in the
+//! queue, and the next worker goes on from what is recorded.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    error::Chain,
+    report::Summary,
+    request::{Ask, Outcome, Record, Refusal, RequestId, What},
+    run::Run,
+    runner::{Cell, Runner},
+    store::{
+        Link, Store, StoreError,
+        ledger::Recorded,
+        queue::{ACK_WAIT, Delivered, Queue, URL_TOKEN},
+        write,
+    },
+    tasks::Tasks,
+    triggers::Cells,
+};
+
+/// Requests fetched before they are taken up.
+const AHEAD: usize = 256;
+/// Requests in hand at once. They wait for runs and hold no permits.
+const IN_HAND: usize = 4096;
+/// A request that was delivered so often has killed its workers.
+const MAX_DELIVERIES: u64 = 10;
+/// Instances may know different checks: a request for one that this instance
+/// does not know goes back so often before it is refused.
+const UNKNOWN_DELIVERIES: u64 = 3;
+/// A request that waited longer than this is refused.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
+/// A finished run is stored within this time, or the request comes again.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Takes requests out of the queue and sees them through.
+pub struct Worker {
+    /// Where they come from.
+    pub store: Store,
+    /// What runs the checks.
+    pub runner: Arc<Runner>,
+    /// The checks.
+    pub cells: watch::Receiver<Arc<Cells>>,
+    /// What the requests' tasks are spawned on.
+    pub tasks: Tasks,
+}
+
+/// The request goes back to the queue for a while.
+struct Later(Duration);
+
+impl From<StoreError> for Later {
+    fn from(error: StoreError) -> Self {
+        tracing::debug!(error = %Chain(&error), "request goes back to the queue");
+        Self(Duration::from_secs(1))
+    }
+}
+
+/// Works until told to stop.
+pub async fn work(worker: Worker) {
+    let worker = Arc::new(worker);
+    let stop = worker.tasks.stop().clone();
+    let mut link = worker.store.link();
+    let in_hand = Arc::new(Semaphore::new(IN_HAND));
+    let mut epoch = None;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ready = link.wait_for(|link| *link == Link::Ready) => if ready.is_err() { return },
+        }
+        // Marked as seen: any change from here on is a new connection.
+        link.mark_unchanged();
+        match worker.store.queue().await {
+            Ok(queue) => {
+                if epoch != Some(queue.epoch) {
+                    worker.runner.relearn(queue.last);
+                    epoch = Some(queue.epoch);
+                }
+                worker.take(&queue, &in_hand, &mut link).await;
+            }
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "no requests taken for now");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // Nothing is lost by waiting: requests stay in the queue.
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+}
+
+impl Worker {
+    /// Takes requests until the connection changes: a pull that was open
+    /// then stalls for its whole time otherwise.
+    async fn take(
+        self: &Arc<Self>,
+        queue: &Queue,
+        in_hand: &Arc<Semaphore>,
+        link: &mut watch::Receiver<Link>,
+    ) {
+        let Ok(requests) = queue.requests(AHEAD).await else {
+            return;
+        };
+        let mut requests = std::pin::pin!(requests);
+        let stop = self.tasks.stop();
+        loop {
+            let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
+                return;
+            };
+            let next = tokio::select! {
+                () = stop.cancelled() => break,
+                _ = link.changed() => return,
+                next = requests.next() => next,
+            };
+            let Some(Ok(request)) = next else { return };
+            self.runner.learn(request.known);
+            let worker = Arc::clone(self);
+            self.tasks.spawn("request", async move {
+                worker.handle(request).await;
+                drop(room);
+            });
+        }
+        // Others take at once what was fetched and not taken up.
+        while let Some(Some(Ok(request))) = requests.next().now_or_never() {
+            request.release(None).await;
+        }
+    }
+
+    async fn handle(&self, request: Delivered) {
+        let mut beat = tokio::time::interval(ACK_WAIT / 3);
+        beat.reset();
+        let mut seen_through = std::pin::pin!(self.see_through(&request));
+        loop {
+            tokio::select! {
+                done = &mut seen_through => {
+                    if let Err(Later(delay)) = done {
+                        request.release(Some(delay)).await;
+                    }
+                    return;
+                }
+                _ = beat.tick() => request.in_progress().await,
+            }
+        }
+    }
+
+    async fn see_through(&self, request: &Delivered) -> Result<(), Later> {
+        let id = match &request.id {
+            Ok(id) => id,
+            Err(refusal) => {
+                let place = format!("{}", request.sequence);
+                self.leave_trace(&place, "", refusal).await?;
+                return Ok(request.done().await?);
+            }
+        };
+        let (asked, cell) = self.asked(request);
+        let record = match self.store.recorded(id).await? {
+            Some(record) => {
+                self.write_again(&record).await?;
+                record
+            }
+            None => match cell {
+                Ok(cell) => self.run(request, id, &asked, &cell).await?,
+                Err(Unfit::Elsewhere(delay)) => return Err(Later(delay)),
+                Err(Unfit::Refused(refusal)) => {
+                    self.leave_trace(id.as_str(), &asked, &refusal).await?;
+                    let record = Record::new(asked.clone(), Outcome::Refused(refusal));
+                    match self.store.record(id, &record).await? {
+                        Recorded::Made => record,
+                        Recorded::Found(found) => found,
+                    }
+                }
+            },
+        };
+        if record.asked != asked {
+            let refusal = Refusal::other_use(&record.asked);
+            self.leave_trace(id.as_str(), &asked, &refusal).await?;
+        }
+        self.store.tell(id, &record).await?;
+        Ok(request.done().await?)
+    }
+
+    /// Runs the check and records the run under `id`.
+    async fn run(
+        &self,
+        request: &Delivered,
+        id: &RequestId,
+        asked: &str,
+        cell: &Arc<Cell>,
+    ) -> Result<Record, Later> {
+        let joined = self.runner.join(cell, request.sequence);
+        let joined = joined.ok_or(Later(Duration::from_secs(1)))?;
+        // A run that is cut short drops its waiters.
+        let run = joined.await.map_err(|_| Later(Duration::ZERO))?;
+        self.keep_answer(&run).await?;
+        let record = Record::new(asked.to_owned(), Outcome::Run(run.id().to_owned()));
+        match self.store.record(id, &record).await? {
+            Recorded::Made => {
+                let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
+                stored.await.map_err(|_| Later(Duration::from_secs(1)))?;
+                Ok(record)
+            }
+            Recorded::Found(found) => Ok(found),
+        }
+    }
+
+    /// Keeps the run's answer, once however many wait for it.
+    ///
+    /// # Errors
+    /// When NATS does not take it.
+    pub async fn keep_answer(&self, run: &Run) -> Result<(), StoreError> {
+        let keep = || async {
+            let answer = run.answer(self.store.max_answer());
+            self.store.keep_answer(run.id(), answer).await
+        };
+        run.kept.get_or_try_init(keep).await.map(drop)
+    }
+
+    /// What is asked, in the words of the record, and the check that it is.
+    fn asked(&self, request: &Delivered) -> (String, Result<Arc<Cell>, Unfit>) {
+        let ask = Ask::parse(request.body());
+        let what = match &ask {
+            Ok(Ask {
+                what: Some(What::Url(url)),
+                ..
+            }) if request.token == URL_TOKEN => What::Url(url.clone()),
+            _ => What::Check(request.token.clone()),
+        };
+        let cells = Arc::clone(&self.cells.borrow());
+        let asked = what.fingerprint();
+        let cell = if let Err(refusal) = ask {
+            Err(Unfit::Refused(refusal))
+        } else if request.deliveries > MAX_DELIVERIES {
+            Err(Unfit::Refused(Refusal::given_up(request.deliveries)))
+        } else if request.age > MAX_WAIT {
+            Err(Unfit::Refused(Refusal::too_old(request.age)))
+        } else {
+            find(&cells, &what).ok_or_else(|| {
+                if request.deliveries < UNKNOWN_DELIVERIES {
+                    Unfit::Elsewhere(Duration::from_secs(1))
+                } else {
+                    Unfit::Refused(unknown(&cells, &what))
+                }
+            })
+        };
+        (asked, cell)
+    }
+
+    /// A record was found: its worker may have died before it wrote the run.
+    async fn write_again(&self, record: &Record) -> Result<(), Later> {
+        let Outcome::Run(run) = &record.outcome else {
+            return Ok(());
+        };
+        let Some(answer) = self.store.answer(run).await? else {
+            return Ok(());
+        };
+        let Ok(summary) = serde_json::from_slice::<Summary>(&answer) else {
+            return Ok(());
+        };
+        let known = self.store.summary(&summary.check).await?;
+        if let Some(crate::store::read::Known::Summary(known)) = known
+            && known.checked_at >= summary.checked_at
+        {
+            return Ok(());
+        }
+        let name = self.object(&summary.check);
+        let again = write::Record {
+            check: summary.check.clone(),
+            summary: serde_json::to_vec(&summary).unwrap_or_default().into(),
+            run: run.clone(),
+            object: name
+                .filter(|_| self.store.is_fresh(summary.checked_at, crate::clock::now()))
+                .map(|name| write::Object { name, body: answer }),
+        };
+        Ok(self.store.send(&again).await?.stored().await?)
+    }
+
+    fn object(&self, check: &str) -> Option<String> {
+        let cells = self.cells.borrow();
+        let mut named = cells
+            .values()
+            .filter(|cell| cell.check.name.as_str() == check);
+        named.next().map(|cell| cell.check.object.clone())
+    }
+
+    async fn leave_trace(&self, id: &str, asked: &str, refusal: &Refusal) -> Result<(), Later> {
+        tracing::info!(id, asked, code = refusal.code, reason = %refusal.error, "request refused");
+        let event = serde_json::json!({
+            "v": 1, "id": id, "asked": asked, "refused": refusal, "at": crate::clock::now(),
+        });
+        Ok(self.store.announce_refusal(id, &event).await?)
+    }
+}
+
+/// Why a request cannot be done here.
+enum Unfit {
+    /// Another instance may know the check.
+    Elsewhere(Duration),
+    /// Nobody can.
+    Refused(Refusal),
+}
+
+/// The check that is meant: by its name, its URL, or its object's name.
+pub fn find(cells: &Cells, what: &What) -> Option<Arc<Cell>> {
+    let found = match what {
+        What::Check(name) => cells.values().find(|cell| cell.check.name.as_str() == name),
+        What::Url(url) => cells
+            .values()
+            .find(|cell| cell.check.object == *url || cell.check.shown_url == *url),
+    };
+    found.cloned()
+}
+
+/// The refusal of what is no check.
+pub fn unknown(cells: &Cells, what: &What) -> Refusal {
+    match what {
+        What::Check(name) => {
+            let names = cells.keys().map(crate::check::CheckName::as_str);
+            let hint = match crate::near::nearest(name, names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("`supercheck.list` names all {}", cells.len()),
+            };
+            Refusal::new(404, format!("no check is named `{name}`"), hint)
+        }
+        What::Url(url) => Refusal::new(
+            403,
+            format!("`{url}` is the URL of no check"),
+            "only configured checks are run on demand: add a `[[check]]` for it",
+        ),
+    }
+}
