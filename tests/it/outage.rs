@@ -168,13 +168,38 @@ async fn wrong_credentials_are_told_without_the_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_storage_is_named_and_checks_go_on() {
+async fn too_little_storage_is_named() {
     let nats = Nats::configured("jetstream { store_dir: \"%STORE%\", max_file_store: 64KB }").await;
     let target = Target::start().await;
-    target.set(
-        "/",
-        crate::support::target::Answer::json(&format!("{{\"pad\":\"{}\"}}", "x".repeat(8000))),
+    let daemon = Daemon::serve(&config(&nats.url(), &target));
+    let told = daemon.says("NATS cannot be used; trying again").await;
+    assert!(
+        told["hint"].as_str().unwrap().contains("max_file_store"),
+        "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_storage_is_named_and_checks_go_on() {
+    let nats = Nats::start().await;
+    let js = nats.jetstream().await;
+    js.create_stream(async_nats::jetstream::stream::Config {
+        name: "OBJ_supercheck".to_owned(),
+        subjects: vec![
+            "$O.supercheck.C.>".to_owned(),
+            "$O.supercheck.M.>".to_owned(),
+        ],
+        max_bytes: 30_000,
+        discard: async_nats::jetstream::stream::DiscardPolicy::New,
+        allow_direct: true,
+        allow_rollup: true,
+        ..Default::default()
+    })
+    .await
+    .unwrap();
+    let target = Target::start().await;
+    let long = format!("{{\"pad\":\"{}\"}}", "x".repeat(8000));
+    target.set("/", crate::support::target::Answer::json(&long));
     let daemon = Daemon::serve(&config(&nats.url(), &target));
     let told = daemon
         .says("reports are not stored; the newest are kept")
@@ -188,7 +213,9 @@ async fn full_storage_is_named_and_checks_go_on() {
         (target.hits("/") > hits + 5).then_some(())
     })
     .await;
-    assert!(daemon.complaints().len() < 4, "{:#?}", daemon.complaints());
+    // That it is full, and how the bucket differs: no flood.
+    let complaints = daemon.complaints();
+    assert!(complaints.len() <= 4, "{complaints:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,7 @@ fn record(n: u64, size: usize) -> Record {
     let body = Bytes::from(format!("{n:08}").repeat(size / 8));
     Record {
         check: "hammered".to_owned(),
+        run: n.to_string(),
         summary: Bytes::from(format!("{{\"n\":{n}}}")),
         object: Some(Object {
             name: URL.to_owned(),

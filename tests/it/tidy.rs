@@ -14,10 +14,17 @@ use crate::support::tools::root;
 /// Modules of one layer may name each other, but not two doors.
 const LAYERS: [&[&str]; 7] = [
     &["error", "clock", "near", "tasks"],
-    &["check", "observation", "report"],
+    &["check", "observation", "report", "request"],
     &["config", "schedule", "verdict"],
     &["probe", "store"],
-    &["runner", "recorder", "triggers"],
+    &[
+        "announcer",
+        "recorder",
+        "run",
+        "runner",
+        "triggers",
+        "worker",
+    ],
     &["serve"],
     &["daemon", "cli"],
 ];
