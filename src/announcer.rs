@@ -121,7 +121,12 @@ impl Announcer {
                 .change
                 .as_ref()
                 .map_or(Status::Unknown, |change| change.to);
-            if from == summary.status {
+            // Another instance has announced what came after.
+            let late = last
+                .change
+                .as_ref()
+                .is_some_and(|change| change.checked_at > summary.checked_at);
+            if late || from == summary.status {
                 self.done(check, Some(&summary.run), last);
                 continue;
             }

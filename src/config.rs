@@ -161,6 +161,17 @@ pub struct Scheduler {
     pub fast_start: bool,
     /// The grid on which starts are grouped; zero for none.
     pub tick: Duration,
+    /// Whether instances share the schedule.
+    pub mode: Mode,
+}
+
+/// Who runs a scheduled check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every instance, by itself.
+    Local,
+    /// One of all instances, through NATS.
+    Shared,
 }
 
 /// The buckets.
@@ -178,6 +189,8 @@ pub struct StoreSettings {
     pub replicas: usize,
     /// What the object store holds.
     pub object_content: ObjectContent,
+    /// Whether instances share the schedule.
+    pub shared: bool,
     /// The on-demand requests.
     pub requests: Requests,
     /// The history of summaries.
@@ -256,6 +269,7 @@ impl Default for StoreSettings {
             kv_ttl_set: false,
             replicas: 1,
             object_content: ObjectContent::Report,
+            shared: false,
             requests: Requests::default(),
             history: History::default(),
         }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::{
     announcer,
     check::CheckName,
-    config::{self, Config},
+    config::{self, Config, Mode},
     probe::{Prober, ProberSettings},
     recorder::{self, Recorder},
     runner::{Limits, Runner},
@@ -23,6 +23,7 @@ use crate::{
         http::{self, Face},
         service,
     },
+    sharing::{self, Sharing},
     store::{self, Link, Store, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
@@ -186,6 +187,7 @@ impl Daemon {
                 .then(|| u64::try_from(FAST_START.as_millis()).unwrap_or(u64::MAX)),
         };
         let (cells, runner) = (self.cells.subscribe(), Arc::clone(&self.runner));
+        let sharing = (config.scheduler.mode == Mode::Shared).then(|| self.share());
         let stop = self.work.stop().clone();
         let n_checks = config.checks.len();
         self.work.spawn("schedule", async move {
@@ -197,8 +199,23 @@ impl Daemon {
                 tracing::debug!("earlier summaries not read in time; scheduling begins");
             }
             info!(checks = n_checks, "serving");
-            triggers::follow(cells, runner, layout, stop).await;
+            triggers::follow(cells, runner, layout, sharing, stop).await;
         });
+    }
+
+    /// The schedule is shared: runs what this instance is handed.
+    fn share(&self) -> Sharing {
+        let sharing = Sharing {
+            store: self.store.clone(),
+            runner: Arc::clone(&self.runner),
+            cells: self.cells.subscribe(),
+            tasks: self.work.clone(),
+            away: None,
+        };
+        self.work.spawn("slots", sharing::share(sharing.clone()));
+        self.ground
+            .spawn("summaries", sharing::follow(sharing.clone()));
+        sharing
     }
 
     /// On-demand requests: the desk that answers, the worker that runs, and

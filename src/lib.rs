@@ -35,7 +35,7 @@
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`worker`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`worker`], [`sharing`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -96,6 +96,7 @@ pub mod run;
 pub mod runner;
 pub mod schedule;
 pub mod serve;
+pub mod sharing;
 pub mod store;
 pub mod tasks;
 pub mod triggers;

@@ -16,12 +16,13 @@ use tokio::sync::{Notify, SetOnce, watch};
 
 use crate::{
     check::CheckName,
-    clock,
+    clock::{self, Timestamp},
     config::ObjectContent,
     error::Chain,
     run::Run,
     store::{
         Link, Store, StoreError, Trouble,
+        read::Known,
         write::{Object, Record, Sent},
     },
 };
@@ -69,6 +70,9 @@ struct Waiting {
     whole: Option<Arc<Run>>,
     /// The run's id.
     run: String,
+    /// When it began to probe, and the check's interval.
+    checked_at: Timestamp,
+    interval: Duration,
     stored: Arc<SetOnce<()>>,
 }
 
@@ -80,6 +84,8 @@ impl Recorder {
             summary: run.encoded.summary.clone(),
             whole: Some(Arc::clone(run)),
             run: run.id().to_owned(),
+            checked_at: run.report.summary.checked_at,
+            interval: run.check.interval,
             stored: Arc::clone(&run.stored),
         });
         self.offered.notify_one();
@@ -184,6 +190,10 @@ pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>) {
             .filter(|until| *until > tokio::time::Instant::now());
         let open = ready && held.is_none() && sent.len() < WINDOW;
         if open && let Some(waiting) = recorder.take() {
+            if outrun(&store, &waiting).await {
+                recorder.settle(waiting, true);
+                continue;
+            }
             let result = store.send(&record(&store, &waiting)).await;
             sent.push(acknowledged(waiting, result, link.clone()));
             continue;
@@ -211,6 +221,19 @@ pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>) {
             () = until(held), if held.is_some() => {}
             changed = link.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Whether another instance has stored a newer run meanwhile. Asked only of
+/// runs so late that the next slot is over, by an instance that was paused.
+async fn outrun(store: &Store, waiting: &Waiting) -> bool {
+    let late = clock::now().since(waiting.checked_at) > waiting.interval;
+    if !store.settings().shared || !late {
+        return false;
+    }
+    match store.summary(waiting.check.as_str()).await {
+        Ok(Some(Known::Summary(stored))) => stored.checked_at > waiting.checked_at,
+        Ok(Some(Known::Foreign { .. }) | None) | Err(_) => false,
     }
 }
 

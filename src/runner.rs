@@ -69,10 +69,20 @@ struct State {
     waiters: Vec<Waiter>,
     standing: Option<Standing>,
     latest: Option<Arc<Run>>,
-    /// What an earlier daemon left, until a run has ended.
+    /// What an earlier daemon or another instance left, until a newer run ends.
     adopted: Option<Summary>,
     /// Starts that were due and did not happen.
     skipped: u64,
+}
+
+impl State {
+    fn newest(&self) -> Option<&Summary> {
+        let latest = self.latest.as_ref().map(|run| &run.report.summary);
+        [latest, self.adopted.as_ref()]
+            .into_iter()
+            .flatten()
+            .max_by_key(|summary| summary.checked_at)
+    }
 }
 
 /// A run in flight.
@@ -214,6 +224,20 @@ impl Runner {
         sequence: u64,
     ) -> Option<oneshot::Receiver<Arc<Run>>> {
         self.learn(sequence);
+        self.join_as(cell, sequence, Trigger::Request)
+    }
+
+    /// The run that answers a slot: the one in flight, or a new one.
+    pub fn join_slot(self: &Arc<Self>, cell: &Arc<Cell>) -> Option<oneshot::Receiver<Arc<Run>>> {
+        self.join_as(cell, 0, Trigger::Schedule)
+    }
+
+    fn join_as(
+        self: &Arc<Self>,
+        cell: &Arc<Cell>,
+        sequence: u64,
+        trigger: Trigger,
+    ) -> Option<oneshot::Receiver<Arc<Run>>> {
         let (run, joined) = oneshot::channel();
         let mut state = cell.lock();
         if state.waiters.len() >= MAX_WAITERS {
@@ -221,7 +245,7 @@ impl Runner {
         }
         state.waiters.push(Waiter { sequence, run });
         if state.flight.is_none() {
-            self.fly(cell, &mut state, Trigger::Request);
+            self.fly(cell, &mut state, trigger);
         }
         Some(joined)
     }
@@ -330,9 +354,20 @@ impl Cell {
         self.lock().latest.clone()
     }
 
-    /// What an earlier daemon left of it, until a run has ended.
-    pub fn adopted(&self) -> Option<Summary> {
-        self.lock().adopted.clone()
+    /// Takes up what another instance stored, if it is newer than what was
+    /// found here.
+    pub fn catch_up(&self, stored: &Summary) {
+        let mut state = self.lock();
+        let newest = state.newest().map(|summary| summary.checked_at);
+        if newest.is_none_or(|newest| newest < stored.checked_at) {
+            state.standing = Some(Standing::of(stored));
+            state.adopted = Some(stored.clone());
+        }
+    }
+
+    /// The newest summary that is known here.
+    pub fn newest(&self) -> Option<Summary> {
+        self.lock().newest().cloned()
     }
 
     /// Whether a run is in flight.

@@ -27,6 +27,8 @@ pub mod ledger;
 pub mod object;
 pub mod queue;
 pub mod read;
+pub mod slots;
+pub mod taken;
 pub mod trouble;
 pub mod wanted;
 pub mod write;
@@ -43,6 +45,8 @@ pub const KV_BUCKET: &str = "supercheck_kv";
 pub const REQUEST_STREAM: &str = "SUPERCHECK_REQUESTS";
 /// The KV bucket of what requests came to.
 pub const LEDGER_BUCKET: &str = "supercheck_requests";
+/// The queue of scheduled slots, where instances share the schedule.
+pub const SLOT_STREAM: &str = "SUPERCHECK_SLOTS";
 /// The stream of all summaries.
 pub const HISTORY_STREAM: &str = "SUPERCHECK_HISTORY";
 /// The stream of status changes and refused requests.

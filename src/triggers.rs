@@ -10,6 +10,7 @@ use crate::{
     report::Trigger,
     runner::{Cell, Runner, Started},
     schedule::{Layout, Schedule},
+    sharing::Sharing,
 };
 
 /// The checks that are scheduled now.
@@ -23,6 +24,7 @@ pub async fn follow(
     mut checks: watch::Receiver<Arc<Cells>>,
     runner: Arc<Runner>,
     layout: Layout,
+    mut sharing: Option<Sharing>,
     stop: tokio_util::sync::CancellationToken,
 ) {
     let timeline = Timeline::begin();
@@ -51,7 +53,10 @@ pub async fn follow(
                 let layout = Layout { fast_start: None, ..layout };
                 schedule = lay_out(&checks.borrow_and_update(), layout, timeline.now());
             }
-            () = wait => start_due(&mut schedule, timeline.now(), &runner, &mut skipped),
+            () = wait => match &mut sharing {
+                Some(sharing) => share_due(&mut schedule, timeline.now(), sharing),
+                None => start_due(&mut schedule, timeline.now(), &runner, &mut skipped),
+            },
         }
     }
 }
@@ -65,6 +70,15 @@ fn lay_out(cells: &Cells, layout: Layout, now: u64) -> Schedule<Arc<Cell>> {
         )
     });
     Schedule::new(checks, layout, now)
+}
+
+/// Missed slots are nobody's alone: another instance may have put them in.
+fn share_due(schedule: &mut Schedule<Arc<Cell>>, now: u64, sharing: &mut Sharing) {
+    let mut all = Vec::new();
+    while let Some(due) = schedule.take_due(now) {
+        all.extend(due.members.iter().map(|cell| (Arc::clone(cell), due.slot)));
+    }
+    sharing.due(all);
 }
 
 fn start_due(

@@ -16,10 +16,12 @@ use crate::{
     request::{Ask, Outcome, Record, Refusal, RequestId, What},
     run::Run,
     runner::{Cell, Runner},
+    sharing::Sharing,
     store::{
         Link, Store, StoreError,
         ledger::Recorded,
-        queue::{ACK_WAIT, Delivered, Queue, URL_TOKEN},
+        queue::{Delivered, Queue, URL_TOKEN},
+        taken::ACK_WAIT,
         write,
     },
     tasks::Tasks,
@@ -129,7 +131,7 @@ impl Worker {
         }
         // Others take at once what was fetched and not taken up.
         while let Some(Some(Ok(request))) = requests.next().now_or_never() {
-            request.release(None).await;
+            request.taken.release(None).await;
         }
     }
 
@@ -141,11 +143,11 @@ impl Worker {
             tokio::select! {
                 done = &mut seen_through => {
                     if let Err(Later(delay)) = done {
-                        request.release(Some(delay)).await;
+                        request.taken.release(Some(delay)).await;
                     }
                     return;
                 }
-                _ = beat.tick() => request.in_progress().await,
+                _ = beat.tick() => request.taken.in_progress().await,
             }
         }
     }
@@ -156,7 +158,7 @@ impl Worker {
             Err(refusal) => {
                 let place = format!("{}", request.sequence);
                 self.leave_trace(&place, "", refusal).await?;
-                return Ok(request.done().await?);
+                return Ok(request.taken.done().await?);
             }
         };
         let (asked, cell) = self.asked(request);
@@ -183,7 +185,7 @@ impl Worker {
             self.leave_trace(id.as_str(), &asked, &refusal).await?;
         }
         self.store.tell(id, &record).await?;
-        Ok(request.done().await?)
+        Ok(request.taken.done().await?)
     }
 
     /// Runs the check and records the run under `id`.
@@ -194,6 +196,9 @@ impl Worker {
         asked: &str,
         cell: &Arc<Cell>,
     ) -> Result<Record, Later> {
+        if self.store.settings().shared {
+            Sharing::catch_up(&self.store, cell).await?;
+        }
         let joined = self.runner.join(cell, request.sequence);
         let joined = joined.ok_or(Later(Duration::from_secs(1)))?;
         // A run that is cut short drops its waiters.
@@ -224,7 +229,7 @@ impl Worker {
 
     /// What is asked, in the words of the record, and the check that it is.
     fn asked(&self, request: &Delivered) -> (String, Result<Arc<Cell>, Unfit>) {
-        let ask = Ask::parse(request.body());
+        let ask = Ask::parse(request.taken.body());
         let what = match &ask {
             Ok(Ask {
                 what: Some(What::Url(url)),

@@ -10,7 +10,7 @@ use std::{
 use url::Url;
 
 use super::{
-    Config, Http, Log, LogFormat, Nats, Scheduler, StoreSettings, SyncInterval,
+    Config, Http, Log, LogFormat, Mode, Nats, Scheduler, StoreSettings, SyncInterval,
     book::Book,
     check::{self, Defaults},
     fields::Fields,
@@ -28,7 +28,10 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
     let http = http(fields.section("http", book), book);
     let log = log(fields.section("log", book), book);
     let scheduler = scheduler(fields.section("scheduler", book), book);
-    let store = streams::read(&mut fields, book);
+    let store = StoreSettings {
+        shared: scheduler.mode == Mode::Shared,
+        ..streams::read(&mut fields, book)
+    };
     let defaults = Defaults::read(fields.section("defaults", book), book);
     let checks = checks(fields.node("check"), &defaults, &store, book);
     fields.finish(book);
@@ -163,6 +166,7 @@ fn log(mut fields: Fields<'_>, book: &mut Book) -> Log {
 }
 
 fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
+    let modes = [("local", Mode::Local), ("shared", Mode::Shared)];
     let mut count = |name, default| {
         let number = fields.number(name, 1..=100_000, book);
         number
@@ -182,6 +186,7 @@ fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
         tick: fields
             .duration("tick", book)
             .unwrap_or(Duration::from_millis(50)),
+        mode: fields.word("mode", &modes, book).unwrap_or(Mode::Local),
     };
     fields.finish(book);
     scheduler

@@ -94,6 +94,7 @@ pub const SETTINGS: &[Setting] = &[
     s("log", "format", Kind::Word(&["text", "json"]), "text", "how the log is written"),
     s("log", "filter", Kind::Text, "info", "what is logged: a level, or tracing directives"),
 
+    s("scheduler", "mode", Kind::Word(&["local", "shared"]), "local", "local: every instance runs every check; shared: one of them does"),
     s("scheduler", "concurrency", Kind::Number, "512", "probes under way at once, in all"),
     s("scheduler", "per_host", Kind::Number, "16", "probes under way at once at one target host"),
     s("scheduler", "grace", Kind::Duration, "10s", "how long runs in flight may take at shutdown"),

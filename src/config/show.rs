@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Config, LogFormat, Nats, ObjectContent, StoreSettings, SyncInterval, hide::without_userinfo,
+    Config, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
+    hide::without_userinfo,
 };
 use crate::check::{Check, Secret, Severity};
 
@@ -23,6 +24,11 @@ pub fn show(config: &Config) -> String {
     out.text("filter", &config.log.filter);
     let scheduler = &config.scheduler;
     out.section("scheduler");
+    let mode = match scheduler.mode {
+        Mode::Local => "local",
+        Mode::Shared => "shared",
+    };
+    out.text("mode", mode);
     out.plain("concurrency", scheduler.concurrency);
     out.plain("per_host", scheduler.per_host);
     out.duration("grace", scheduler.grace);

@@ -49,8 +49,7 @@ fn store(mut fields: Fields<'_>, book: &mut Book) -> StoreSettings {
         object_content: fields
             .word("object_content", &words, book)
             .unwrap_or(default.object_content),
-        requests: default.requests,
-        history: default.history,
+        ..default
     };
     fields.finish(book);
     settings

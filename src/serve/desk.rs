@@ -230,13 +230,14 @@ impl Desk {
         let cell = cell.ok_or_else(|| unknown(&self.cells.borrow(), &what))?;
         let check = cell.check.name.as_str();
         let now = clock::now();
+        let newest = cell.newest().map(|summary| summary.run);
         let known = match cell.latest() {
-            Some(run) => Some((
+            Some(run) if newest.as_deref() == Some(run.id()) => Some((
                 run.report.summary.clone(),
                 run.answer(self.store.max_answer()),
             )),
-            // Nothing has run yet: an earlier daemon may have left something.
-            None => self.left(&cell).await.map_err(away)?,
+            // An earlier daemon, or another instance, may have left something.
+            Some(_) | None => self.left(&cell).await.map_err(away)?,
         };
         let Some((summary, report)) = known else {
             let absent = json!({"check": check, "freshness": "absent", "report": null});

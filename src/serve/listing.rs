@@ -47,8 +47,7 @@ impl Desk {
 }
 
 fn row(cell: &Cell, now: clock::Timestamp) -> Value {
-    let known = cell.latest().map(|run| run.report.summary.clone());
-    let Some(summary) = known.or_else(|| cell.adopted()) else {
+    let Some(summary) = cell.newest() else {
         let check = cell.check.name.as_str();
         return json!({"check": check, "status": "unknown", "freshness": "absent"});
     };

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
-    jetstream::{
-        self, AckKind,
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    },
+    jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
-use super::{REQUEST_STREAM, Store, StoreError, Trouble, trouble};
+use super::{
+    REQUEST_STREAM, Store, StoreError, Trouble,
+    taken::{self, ACK_WAIT, Taken},
+    trouble,
+};
 use crate::{
     clock::{self, Timestamp},
     request::{Record, RequestId},
@@ -21,8 +22,6 @@ use crate::{
 
 /// The durable consumer that all instances share.
 const CONSUMER: &str = "workers";
-/// A request whose worker is silent for so long is handed to another.
-pub const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Requests that may be with workers at once, over all instances.
 const MAX_ACK_PENDING: i64 = 8192;
 /// Subject token of requests for URLs that are no configured check.
@@ -53,8 +52,8 @@ pub struct Queue {
 /// A request, delivered.
 #[derive(Debug)]
 pub struct Delivered {
-    message: jetstream::Message,
-    store: Store,
+    /// The message.
+    pub taken: Taken,
     /// The subject's last token: a check's name, or [`URL_TOKEN`].
     pub token: String,
     /// Its id, or one made of its place in the queue.
@@ -170,93 +169,27 @@ impl Queue {
         ahead: usize,
     ) -> Result<impl Stream<Item = Result<Delivered, StoreError>> + use<>, StoreError> {
         let doing = "take requests from the queue";
-        let messages = self
-            .consumer
-            .stream()
-            .max_messages_per_batch(ahead)
-            .expires(Duration::from_secs(10))
-            .heartbeat(Duration::from_secs(3))
-            .messages()
-            .await
-            .map_err(|error| StoreError::new(doing, Trouble::Away, error))?;
-        let queue = self.clone();
-        Ok(messages.map(move |message| {
-            message
-                .map_err(|error| StoreError::new(doing, Trouble::Away, error))
-                .and_then(|message| queue.delivered(message))
-        }))
-    }
-
-    fn delivered(&self, message: jetstream::Message) -> Result<Delivered, StoreError> {
-        let info = message
-            .info()
-            .map_err(|error| StoreError::new("read a request", Trouble::Other, error))?;
-        let given = message
-            .headers
-            .as_ref()
-            .and_then(|headers| headers.get("Nats-Msg-Id"));
-        let id = match given {
-            Some(id) => RequestId::new(id.as_str()),
-            // Stable over redeliveries, and over streams of that name.
-            None => RequestId::new(&format!("{}-{}", self.epoch, info.stream_sequence)),
-        };
-        let published = u64::try_from(info.published.timestamp_millis()).unwrap_or(0);
-        let age = clock::now().since(Timestamp::from_millis(published));
-        Ok(Delivered {
-            token: message
-                .subject
-                .rsplit('.')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-            id,
-            sequence: info.stream_sequence,
-            known: info.stream_sequence + info.pending,
-            deliveries: u64::try_from(info.delivered).unwrap_or(1),
-            age,
-            store: self.store.clone(),
-            message,
-        })
+        let taken = taken::take(&self.store, &self.consumer, ahead, doing).await?;
+        let epoch = self.epoch;
+        Ok(taken.map(move |taken| taken.and_then(|taken| delivered(epoch, taken))))
     }
 }
 
-impl Delivered {
-    /// What was asked.
-    pub fn body(&self) -> &Bytes {
-        &self.message.payload
-    }
-
-    /// Says that it is being worked on: the server waits anew.
-    pub async fn in_progress(&self) {
-        if let Err(error) = self.message.ack_with(AckKind::Progress).await {
-            tracing::debug!(%error, "in progress");
-        }
-    }
-
-    /// Gives it back, to be delivered again after `delay`.
-    pub async fn release(&self, delay: Option<Duration>) {
-        if let Err(error) = self.message.ack_with(AckKind::Nak(delay)).await {
-            tracing::debug!(%error, "give a request back");
-        }
-    }
-
-    /// Takes it out of the queue, and waits until it is.
-    ///
-    /// A reply that says that nobody listens is an error here (`double_ack`
-    /// takes it for a yes).
-    ///
-    /// # Errors
-    /// When it may still be there: it is delivered again then.
-    pub async fn done(&self) -> Result<(), StoreError> {
-        let doing = "take a finished request out of the queue";
-        let Some(reply) = self.message.reply.clone() else {
-            return Ok(());
-        };
-        self.store
-            .client
-            .request(reply, "+ACK".into())
-            .await
-            .map(drop)
-            .map_err(|error| StoreError::new(doing, Trouble::Away, error))
-    }
+fn delivered(epoch: i64, taken: Taken) -> Result<Delivered, StoreError> {
+    let delivery = taken.delivery()?;
+    let id = match taken.header("Nats-Msg-Id") {
+        Some(id) => RequestId::new(id),
+        // Stable over redeliveries, and over streams of that name.
+        None => RequestId::new(&format!("{epoch}-{}", delivery.sequence)),
+    };
+    let published = Timestamp::from_millis(delivery.published);
+    Ok(Delivered {
+        token: taken.token().to_owned(),
+        id,
+        sequence: delivery.sequence,
+        known: delivery.sequence + delivery.pending,
+        deliveries: delivery.deliveries,
+        age: clock::now().since(published),
+        taken,
+    })
 }

@@ -3,10 +3,10 @@
 
 use async_nats::jetstream::{
     message::StreamMessage,
-    stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream},
+    stream::{DirectGetErrorKind, LastRawMessageErrorKind, Stream as JetStream},
 };
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 
 use super::{
     KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
@@ -66,7 +66,7 @@ impl Store {
 
     async fn chunks_of(
         &self,
-        stream: &Stream<()>,
+        stream: &JetStream<()>,
         meta: &Meta,
     ) -> Result<Option<Bytes>, StoreError> {
         let subject = object::chunk_subject(OBJECT_BUCKET, &meta.nuid);
@@ -115,6 +115,26 @@ impl Store {
         Ok(found)
     }
 
+    /// Summaries as they are stored from now on, by whichever instance.
+    ///
+    /// # Errors
+    /// When the connection takes no more.
+    pub async fn summaries_to_come(
+        &self,
+    ) -> Result<impl Stream<Item = Summary> + use<>, StoreError> {
+        let subject = format!("$KV.{KV_BUCKET}.*");
+        let stored = self
+            .client
+            .subscribe(subject)
+            .await
+            .map_err(|error| StoreError::new("follow the summaries", Trouble::Away, error))?;
+        Ok(stored.filter_map(|message| {
+            let summary: Option<Summary> = serde_json::from_slice(&message.payload).ok();
+            let key = message.subject.rsplit('.').next();
+            std::future::ready(summary.filter(|summary| Some(summary.check.as_str()) == key))
+        }))
+    }
+
     /// Every value of the KV bucket, in the order of its keys.
     ///
     /// # Errors
@@ -145,7 +165,7 @@ impl Store {
         Ok(found)
     }
 
-    pub(crate) async fn stream(&self, name: &str) -> Result<Stream<()>, StoreError> {
+    pub(crate) async fn stream(&self, name: &str) -> Result<JetStream<()>, StoreError> {
         self.js
             .get_stream_no_info(name)
             .await
@@ -183,7 +203,7 @@ fn is_tombstone(message: &StreamMessage) -> bool {
 /// The newest message on `subject`. A stream that some client made without
 /// direct gets is asked through the leader.
 pub(crate) async fn last(
-    stream: &Stream<()>,
+    stream: &JetStream<()>,
     subject: &str,
 ) -> Result<Option<StreamMessage>, StoreError> {
     let doing = || format!("read `{subject}`");
@@ -220,7 +240,7 @@ pub(crate) async fn last(
 
 /// The first message on `subject` at or after `sequence`.
 async fn next(
-    stream: &Stream<()>,
+    stream: &JetStream<()>,
     subject: &str,
     sequence: Option<u64>,
 ) -> Result<Option<StreamMessage>, StoreError> {

@@ -10,6 +10,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 
 use super::{
     EVENT_STREAM, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET, OBJECT_BUCKET, REQUEST_STREAM,
+    SLOT_STREAM,
 };
 use crate::config::StoreSettings;
 
@@ -54,6 +55,9 @@ pub fn wanted(settings: &StoreSettings) -> Vec<Wanted> {
         explicit(ledger(settings), settings.requests.set),
         explicit(events(settings), false),
     ];
+    if settings.shared {
+        wanted.push(explicit(slots(settings), false));
+    }
     if settings.history.enabled {
         wanted.push(explicit(history(settings), settings.history.set));
     }
@@ -112,6 +116,23 @@ fn requests(settings: &StoreSettings) -> Config {
             settings,
             REQUEST_STREAM.to_owned(),
             vec!["supercheck.requests.*".to_owned()],
+        )
+    }
+}
+
+/// One message of each check: a newer slot takes the place of an older one.
+fn slots(settings: &StoreSettings) -> Config {
+    Config {
+        retention: RetentionPolicy::WorkQueue,
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::Old,
+        duplicate_window: DUPLICATE_WINDOW,
+        allow_direct: false,
+        allow_rollup: false,
+        ..stream(
+            settings,
+            SLOT_STREAM.to_owned(),
+            vec!["supercheck.slots.*".to_owned()],
         )
     }
 }

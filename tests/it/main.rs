@@ -26,5 +26,6 @@ mod outage;
 mod quickstart;
 mod reader;
 mod requests;
+mod shared;
 mod shutdown;
 mod tidy;

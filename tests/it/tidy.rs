@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 7] = [
         "recorder",
         "run",
         "runner",
+        "sharing",
         "triggers",
         "worker",
     ],

@@ -110,6 +110,7 @@ format = "text"
 filter = "info"
 
 [scheduler]
+mode = "local"
 concurrency = 512
 per_host = 16
 grace = "10s"

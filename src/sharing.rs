@@ -1,0 +1,223 @@
+//! Sharing the schedule: each slot is run by one of all instances.
+//!
+//! There is no leader and no list of members. Every instance puts every due
+//! slot on one queue, where it is one message, and takes what it is handed.
+//! What an instance needs to know of a check, its status and how many runs in
+//! a row led there, it reads from the summary right before it runs.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+
+use crate::{
+    check::CheckName,
+    error::Chain,
+    report::Trigger,
+    runner::{Cell, Runner},
+    store::{Link, Store, StoreError, read::Known, slots::Slot, taken::ACK_WAIT},
+    tasks::Tasks,
+    triggers::Cells,
+};
+
+/// Slots fetched before they are taken up: few, so that what one instance
+/// cannot do at once another one does.
+const AHEAD: usize = 32;
+/// Slots in hand at once.
+const IN_HAND: usize = 2048;
+/// Instances may know different checks: a slot of one that is not known here
+/// goes back so often.
+const UNKNOWN_DELIVERIES: u64 = 3;
+/// A run's result is stored within this time, or the slot comes again.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What an instance needs to share the schedule.
+#[derive(Clone)]
+pub struct Sharing {
+    /// Where the slots are.
+    pub store: Store,
+    /// What runs them.
+    pub runner: Arc<Runner>,
+    /// The checks.
+    pub cells: watch::Receiver<Arc<Cells>>,
+    /// What the tasks are spawned on.
+    pub tasks: Tasks,
+    /// Since when NATS is away.
+    pub away: Option<Instant>,
+}
+
+impl Sharing {
+    /// Sees to it that somebody runs these slots: puts them on the queue, or,
+    /// when NATS has been away for an interval, runs them here.
+    pub fn due(&mut self, due: Vec<(Arc<Cell>, u64)>) {
+        if *self.store.link().borrow() != Link::Ready {
+            let away = self.away.get_or_insert_with(Instant::now).elapsed();
+            for (cell, _) in due {
+                if away >= cell.check.interval {
+                    self.runner.start(&cell, Trigger::Schedule);
+                }
+            }
+            return;
+        }
+        self.away = None;
+        let sharing = self.clone();
+        self.tasks.spawn("offer slots", async move {
+            let slots = due
+                .iter()
+                .map(|(cell, slot)| (cell.check.name.to_string(), *slot))
+                .collect();
+            // What NATS may not have, the instance runs by itself.
+            for (check, error) in sharing.store.offer_slots(slots).await {
+                tracing::debug!(check, error = %Chain(&error), "slot not offered; run here");
+                let here = due
+                    .iter()
+                    .find(|(cell, _)| cell.check.name.as_str() == check);
+                if let Some((cell, _)) = here {
+                    sharing.runner.start(cell, Trigger::Schedule);
+                }
+            }
+        });
+    }
+
+    /// Brings what is known of `cell` up to date.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn catch_up(store: &Store, cell: &Cell) -> Result<(), StoreError> {
+        let known = store.summary(cell.check.name.as_str()).await?;
+        if let Some(Known::Summary(summary)) = known {
+            cell.catch_up(&summary);
+        }
+        Ok(())
+    }
+
+    async fn handle(&self, slot: Slot) {
+        let mut beat = tokio::time::interval(ACK_WAIT / 3);
+        beat.reset();
+        let mut running = std::pin::pin!(self.run(&slot));
+        loop {
+            tokio::select! {
+                done = &mut running => {
+                    if let Err(delay) = done {
+                        slot.taken.release(Some(delay)).await;
+                    }
+                    return;
+                }
+                _ = beat.tick() => slot.taken.in_progress().await,
+            }
+        }
+    }
+
+    async fn run(&self, slot: &Slot) -> Result<(), Duration> {
+        let again = |error: StoreError| {
+            tracing::debug!(error = %Chain(&error), "slot goes back to the queue");
+            Duration::from_millis(100)
+        };
+        let cell = self
+            .cells
+            .borrow()
+            .values()
+            .find(|cell| cell.check.name.as_str() == slot.check)
+            .cloned();
+        let Some(cell) = cell else {
+            if slot.deliveries < UNKNOWN_DELIVERIES {
+                return Err(Duration::from_millis(100));
+            }
+            return slot.taken.done().await.map_err(again);
+        };
+        Self::catch_up(&self.store, &cell).await.map_err(again)?;
+        // Handed out again, because its first taker died after the run.
+        let answered = slot.deliveries > 1
+            && cell
+                .newest()
+                .is_some_and(|summary| summary.checked_at.as_millis() >= slot.due);
+        if !answered {
+            let joined = self.runner.join_slot(&cell).ok_or(Duration::from_secs(1))?;
+            let run = joined.await.map_err(|_| Duration::ZERO)?;
+            let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
+            stored.await.map_err(|_| Duration::from_secs(1))?;
+        }
+        slot.taken.done().await.map_err(again)
+    }
+}
+
+/// Follows what the other instances store, so that readers who ask this one
+/// hear of it.
+pub async fn follow(sharing: Sharing) {
+    let mut link = sharing.store.link();
+    loop {
+        if link.wait_for(|link| *link == Link::Ready).await.is_err() {
+            return;
+        }
+        match sharing.store.summaries_to_come().await {
+            Ok(stored) => {
+                let mut stored = std::pin::pin!(stored);
+                while let Some(summary) = stored.next().await {
+                    let cells = Arc::clone(&sharing.cells.borrow());
+                    let name = CheckName::new(&summary.check).ok();
+                    if let Some(cell) = name.and_then(|name| cells.get(&name)) {
+                        cell.catch_up(&summary);
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(error = %Chain(&error), "summaries not followed"),
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Runs the slots that are handed to this instance, until told to stop.
+pub async fn share(sharing: Sharing) {
+    let stop = sharing.tasks.stop().clone();
+    let mut link = sharing.store.link();
+    let in_hand = Arc::new(Semaphore::new(IN_HAND));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ready = link.wait_for(|link| *link == Link::Ready) => if ready.is_err() { return },
+        }
+        // Marked as seen: any change from here on is a new connection.
+        link.mark_unchanged();
+        take(&sharing, &in_hand, &mut link).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            // Slots stay in the queue, or newer ones take their place.
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+    }
+}
+
+async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Receiver<Link>) {
+    let slots = match sharing.store.slots(AHEAD).await {
+        Ok(slots) => slots,
+        Err(error) => {
+            tracing::debug!(error = %Chain(&error), "no slots taken for now");
+            return;
+        }
+    };
+    let mut slots = std::pin::pin!(slots);
+    let stop = sharing.tasks.stop();
+    loop {
+        let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
+            return;
+        };
+        let next = tokio::select! {
+            () = stop.cancelled() => break,
+            _ = link.changed() => return,
+            next = slots.next() => next,
+        };
+        let Some(Ok(slot)) = next else { return };
+        let mine = sharing.clone();
+        sharing.tasks.spawn("slot", async move {
+            mine.handle(slot).await;
+            drop(room);
+        });
+    }
+    // Others run at once what was fetched and not taken up.
+    while let Some(Some(Ok(slot))) = slots.next().now_or_never() {
+        slot.taken.release(None).await;
+    }
+}
