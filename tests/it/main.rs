@@ -17,6 +17,7 @@
 
 mod support;
 
+mod cluster;
 mod commands;
 mod compat;
 mod embedded;

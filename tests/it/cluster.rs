@@ -1,0 +1,128 @@
+//! A cluster of three nats-servers, every bucket on all of them, while they
+//! are killed one by one.
+
+use std::{collections::BTreeSet, net::TcpListener, time::Duration};
+
+use async_nats::HeaderMap;
+use serde_json::Value;
+
+use crate::support::{daemon::Daemon, nats::Nats, target::Target, wait};
+
+/// Three servers that know each other.
+async fn cluster() -> Vec<Nats> {
+    // Kept open together, so that the ports differ.
+    let listeners: Vec<_> = (0..3)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let ports: Vec<_> = listeners
+        .iter()
+        .map(|at| at.local_addr().unwrap().port())
+        .collect();
+    drop(listeners);
+    let routes: String = ports
+        .iter()
+        .map(|port| format!("\"nats://127.0.0.1:{port}\", "))
+        .collect();
+    let starts = ports.iter().enumerate().map(|(n, port)| {
+        let config = format!(
+            "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\" }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
+        );
+        async move { Nats::configured(&config).await }
+    });
+    futures_util::future::join_all(starts).await
+}
+
+/// Asks with an id until there is an answer, at whichever server is there.
+async fn ask(servers: &str, check: &str, id: &str) -> Value {
+    wait::within(
+        Duration::from_secs(60),
+        &format!("the answer of {id}"),
+        async || {
+            let addresses: Vec<_> = servers.split(',').collect();
+            let client = async_nats::connect(addresses).await.ok()?;
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", id);
+            let request = async_nats::Request::new()
+                .payload(check.to_owned().into())
+                .headers(headers)
+                .timeout(Some(Duration::from_secs(4)));
+            let answer = client
+                .send_request("supercheck.check", request)
+                .await
+                .ok()?;
+            let headers = answer.headers.unwrap_or_default();
+            if headers.get("Nats-Service-Error-Code").is_some() {
+                return None;
+            }
+            Some(serde_json::from_slice(&answer.payload).unwrap())
+        },
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
+    let mut nodes = cluster().await;
+    let target = Target::start().await;
+    let servers = nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",");
+    let config = format!(
+        "[nats]\nurl = \"{servers}\"\n[store]\nreplicas = 3\n[defaults]\ninterval = \"1h\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\n[[check]]\nname = \"other\"\nurl = \"{}\"",
+        target.url("/api"),
+        target.url("/other")
+    );
+    let daemons = [Daemon::serve(&config), Daemon::serve(&config)];
+    for daemon in &daemons {
+        daemon.ready().await;
+    }
+    let mut runs = Vec::new();
+    for round in 0..nodes.len() {
+        let asked = (0..10).map(|n| {
+            let servers = servers.clone();
+            async move {
+                let check = if n % 2 == 0 { "api" } else { "other" };
+                let id = format!("{round}-{n}");
+                let first = ask(&servers, check, &id).await;
+                (id, check, first)
+            }
+        });
+        // While these wait, a node goes.
+        let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), async {
+            wait::until("something is asked", async || {
+                (target.hits("/api") + target.hits("/other") > 0).then_some(())
+            })
+            .await;
+            nodes[round].kill();
+        });
+        runs.extend(answers);
+        nodes[round].start_again().await;
+        for daemon in &daemons {
+            daemon.ready().await;
+        }
+    }
+    for (id, check, first) in &runs {
+        assert_eq!(&first["check"], check);
+        let again = ask(&servers, check, id).await;
+        assert_eq!(again["run"], first["run"], "{id}");
+    }
+    let js = nodes[0].jetstream().await;
+    let mut queue = wait::until("the queue", async || {
+        js.get_stream("SUPERCHECK_REQUESTS").await.ok()
+    })
+    .await;
+    assert_eq!(queue.cached_info().config.num_replicas, 3);
+    wait::until("the queue is empty", async || {
+        (queue.info().await.ok()?.state.messages == 0).then_some(())
+    })
+    .await;
+    let distinct: BTreeSet<_> = runs
+        .iter()
+        .map(|(_, _, first)| first["run"].to_string())
+        .collect();
+    let hits = target.hits("/api") + target.hits("/other");
+    // Nothing but a dying instance repeats a probe, and none died.
+    assert!(
+        hits as usize >= distinct.len() && hits <= 30,
+        "{hits} probes, {} runs",
+        distinct.len()
+    );
+}
