@@ -75,7 +75,7 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
         daemon.ready().await;
     }
     let mut runs = Vec::new();
-    for round in 0..nodes.len() {
+    for (round, node) in nodes.iter_mut().enumerate() {
         let asked = (0..10).map(|n| {
             let servers = servers.clone();
             async move {
@@ -91,10 +91,10 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
                 (target.hits("/api") + target.hits("/other") > 0).then_some(())
             })
             .await;
-            nodes[round].kill();
+            node.kill();
         });
         runs.extend(answers);
-        nodes[round].start_again().await;
+        node.start_again().await;
         for daemon in &daemons {
             daemon.ready().await;
         }
@@ -121,7 +121,7 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
     let hits = target.hits("/api") + target.hits("/other");
     // Nothing but a dying instance repeats a probe, and none died.
     assert!(
-        hits as usize >= distinct.len() && hits <= 30,
+        hits >= distinct.len() as u64 && hits <= 30,
         "{hits} probes, {} runs",
         distinct.len()
     );
