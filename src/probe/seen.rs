@@ -1,0 +1,87 @@
+//! What a probe has seen so far.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+
+use super::trace::Trace;
+use crate::observation::{Phase, Phases, Response};
+
+/// What has been seen so far: it stays when the timeout strikes.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Time spent on the hops before this one.
+    before: Phases,
+    head: Option<Response>,
+    head_at: Option<Instant>,
+    first_byte: Option<Duration>,
+    body: BytesMut,
+    truncated: bool,
+}
+
+impl Seen {
+    /// The answer's head has come; the request was sent at `began`.
+    pub(super) fn head(&mut self, head: Response, began: Instant, trace: &Trace) {
+        let now = Instant::now();
+        let (dns, connect) = trace.times();
+        let dialling = dns.unwrap_or_default() + connect.unwrap_or_default();
+        self.first_byte = Some((now - began).saturating_sub(dialling));
+        self.head_at = Some(now);
+        self.head = Some(head);
+    }
+
+    /// More of the body has come; `false` when it is cut here.
+    pub(super) fn body(&mut self, chunk: &[u8], max: usize) -> bool {
+        let room = max - self.body.len();
+        let part = chunk.get(..room).unwrap_or(chunk);
+        self.body.extend_from_slice(part);
+        self.truncated = chunk.len() > room;
+        !self.truncated
+    }
+
+    /// Goes on to the next hop; of this one only the time it took is kept.
+    pub(super) fn leave(&mut self, trace: &Trace) {
+        let before = self.phases(trace, Instant::now());
+        trace.restart();
+        *self = Self {
+            before,
+            ..Self::default()
+        };
+    }
+
+    /// The time spent on all hops until `now`.
+    pub(super) fn phases(&self, trace: &Trace, now: Instant) -> Phases {
+        let sum = |before: Option<Duration>, now: Option<Duration>| match (before, now) {
+            (Some(before), Some(now)) => Some(before + now),
+            (before, now) => before.or(now),
+        };
+        let (dns, connect) = trace.times();
+        let transfer = self.head_at.map(|at| now - at);
+        Phases {
+            dns: sum(self.before.dns, dns),
+            connect: sum(self.before.connect, connect),
+            first_byte: sum(self.before.first_byte, self.first_byte),
+            transfer: sum(self.before.transfer, transfer),
+        }
+    }
+
+    /// What is under way.
+    pub(super) fn during(&self, trace: &Trace) -> Phase {
+        if self.head.is_some() {
+            Phase::Transfer
+        } else {
+            trace.phase()
+        }
+    }
+
+    /// The answer, if one came.
+    pub(super) fn into_response(self) -> Option<Response> {
+        let head = self.head?;
+        Some(Response {
+            body: self.body.freeze(),
+            truncated: self.truncated,
+            ..head
+        })
+    }
+}
