@@ -17,9 +17,11 @@ pub mod check;
 pub mod config;
 pub mod demo_target;
 pub mod doctor;
+pub mod healthcheck;
 pub mod history;
 pub mod load;
 pub mod log;
+pub mod manual;
 pub mod out;
 pub mod report;
 pub mod request;
@@ -83,6 +85,12 @@ pub enum Command {
     },
     /// Looks at connection, JetStream, buckets and clocks, and says what helps
     Doctor(doctor::Options),
+    /// Says whether the daemon on this host is ready, for container health checks
+    Healthcheck(healthcheck::Options),
+    /// Prints a completion script for a shell
+    Completions(manual::Completions),
+    /// Prints the manual page, or writes one for each command
+    Man(manual::Man),
     /// Serves a target that is healthy, slow, flapping and broken, by path
     DemoTarget(demo_target::Options),
     /// Becomes the embedded nats-server (internal)
@@ -112,6 +120,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Config { verb } => config::run(&cli.global, &verb),
         Command::Schema { of } => config::schema(of),
         Command::Doctor(options) => doctor::run(&cli.global, &options),
+        Command::Healthcheck(options) => healthcheck::run(&cli.global, &options),
+        Command::Completions(options) => manual::completions(&options),
+        Command::Man(options) => manual::man(&options),
         Command::DemoTarget(options) => demo_target::run(&options),
         Command::EmbeddedNatsServer {
             parent,

@@ -4,7 +4,12 @@
 //! triggers, runs in flight finish within the grace, the recorder drains, HTTP
 //! says `draining` and stops, NATS drains, the embedded server ends.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use tokio::{net::TcpListener, sync::watch};
@@ -13,8 +18,9 @@ use tracing::{info, warn};
 use crate::{
     announcer,
     check::CheckName,
-    config::{self, Config, Mode},
+    config::{Config, Mode},
     probe::{Prober, ProberSettings},
+    pulse::Pulse,
     recorder::{self, Recorder},
     runner::{Limits, Runner},
     schedule::Layout,
@@ -30,8 +36,11 @@ use crate::{
     worker::{self, Worker},
 };
 
+mod notify;
+mod reload;
 mod signals;
 
+use notify::Watched;
 use signals::{Heard, Signals};
 
 /// Scheduling waits this long for what an earlier daemon stored.
@@ -114,6 +123,8 @@ struct Daemon {
     runner: Arc<Runner>,
     cells: watch::Sender<Arc<Cells>>,
     face: Face,
+    /// Whether the newest reload was refused.
+    refused: Arc<AtomicBool>,
 }
 
 impl Daemon {
@@ -160,6 +171,7 @@ impl Daemon {
             runner,
             cells,
             face,
+            refused: Arc::default(),
             settings,
         };
         daemon.spawn(keeper);
@@ -171,12 +183,20 @@ impl Daemon {
         let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
         let (recorder, store) = (self.recorder.clone(), self.store.clone());
         let (wake, cells) = (keeper.waker(), self.cells.subscribe());
+        let watched = Watched {
+            schedule: Pulse::new("schedule"),
+            recorder: Pulse::new("recorder"),
+            link: self.store.link(),
+            cells: self.cells.subscribe(),
+            refused: Arc::clone(&self.refused),
+        };
+        let (turns, stores) = (watched.schedule.clone(), watched.recorder.clone());
         self.ground.spawn("keeper", keeper.run());
         self.ground.spawn("recorder", async move {
             adopt(&store, &cells).await;
             // The scheduler may have stopped waiting.
             drop(adopted);
-            recorder::store(recorder, store, wake).await;
+            recorder::store(recorder, store, wake, stores).await;
         });
         self.spawn_requests();
         let layout = Layout {
@@ -199,7 +219,11 @@ impl Daemon {
                 tracing::debug!("earlier summaries not read in time; scheduling begins");
             }
             info!(checks = n_checks, "serving");
-            triggers::follow(cells, runner, layout, sharing, stop).await;
+            triggers::follow(cells, runner, layout, sharing, turns, stop).await;
+        });
+        let until = self.work.stop().clone();
+        self.work.spawn("notify", async move {
+            until.run_until_cancelled(watched.tell()).await;
         });
     }
 
@@ -258,51 +282,11 @@ impl Daemon {
         }
     }
 
-    /// Reads the configuration again and swaps in what changed; a file with
-    /// mistakes changes nothing.
-    fn reload(&mut self) {
-        let new = match (self.settings.reload)() {
-            Ok(new) => new,
-            Err(mistakes) => {
-                warn!("configuration not reloaded; the old one stays:\n{mistakes}");
-                return;
-            }
-        };
-        let changes = config::diff(&self.settings.config, &new);
-        let before = Arc::clone(&self.cells.borrow());
-        let cells = match self.runner.cells(&new.checks, &before) {
-            Ok(cells) => cells,
-            Err(error) => {
-                warn!(%error, "configuration not reloaded; the old one stays");
-                return;
-            }
-        };
-        self.cells.send_replace(Arc::new(cells));
-        let list = |names: &[CheckName]| {
-            names
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        info!(
-            added = list(&changes.added),
-            changed = list(&changes.changed),
-            removed = list(&changes.removed),
-            checks = new.checks.len(),
-            "configuration reloaded"
-        );
-        if !changes.restart.is_empty() {
-            let settings = changes.restart.join(", ");
-            warn!(settings, "these settings change at the next restart only");
-        }
-        self.settings.config.checks = new.checks;
-    }
-
     async fn stop(self, signals: &mut Signals) {
         let orderly = async {
             let began = tokio::time::Instant::now();
             let grace = self.settings.config.scheduler.grace;
+            notify::stopping(grace);
             self.face.drain();
             let unfinished = self.unfinished();
             if self.work.finish(grace).await > 0 {

@@ -31,7 +31,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`near`], [`tasks`] | how trouble is told; time; near-miss names; the one place that spawns |
+//! | ground | [`error`], [`clock`], [`near`], [`pulse`], [`tasks`] | how trouble is told; time; near-miss names; whether a loop turns; the one place that spawns |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
@@ -52,6 +52,8 @@
 //! - … announces a change once? [`announcer`].
 //! - … makes the buckets and finds drift? [`store::buckets`].
 //! - … starts the private nats-server? [`store::embedded`].
+//! - … tells systemd how we are, and pings its watchdog? [`daemon`], in
+//!   `daemon/notify.rs`; [`pulse`] is how it knows.
 //! - … turns a mistake in the configuration into a message with its place?
 //!   [`config::mistake`].
 //!
@@ -89,6 +91,7 @@ pub mod error;
 pub mod near;
 pub mod observation;
 pub mod probe;
+pub mod pulse;
 pub mod recorder;
 pub mod report;
 pub mod request;

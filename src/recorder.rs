@@ -19,6 +19,7 @@ use crate::{
     clock::{self, Timestamp},
     config::ObjectContent,
     error::Chain,
+    pulse::Pulse,
     run::Run,
     store::{
         Link, Store, StoreError, Trouble,
@@ -176,13 +177,15 @@ impl Waiting {
     }
 }
 
-/// Stores what `recorder` is offered, until it is dropped.
-pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>) {
+/// Stores what `recorder` is offered, until it is dropped; `pulse` shows that
+/// it still does.
+pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>, pulse: Pulse) {
     let mut link = store.link();
     let mut sent = FuturesUnordered::new();
     let mut delay = MIN_DELAY;
     let mut trouble = Telling::default();
     loop {
+        pulse.stall().await;
         let ready = *link.borrow_and_update() == Link::Ready;
         // A failure holds back new writes until the delay is over.
         let held = trouble
@@ -218,6 +221,7 @@ pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>) {
                 }
             }
             () = recorder.offered.notified(), if open => {}
+            () = pulse.beat() => {}
             () = until(held), if held.is_some() => {}
             changed = link.changed() => if changed.is_err() { return },
         }

@@ -24,7 +24,7 @@ use crate::{
     observation::Observation,
     probe::Prober,
     recorder::Recorder,
-    report::{Summary, Trigger, Verdict},
+    report::{Status, Summary, Trigger, Verdict},
     run::Run,
     tasks::Tasks,
     verdict::{
@@ -368,6 +368,11 @@ impl Cell {
     /// The newest summary that is known here.
     pub fn newest(&self) -> Option<Summary> {
         self.lock().newest().cloned()
+    }
+
+    /// What the newest run made of it, or an earlier daemon left.
+    pub fn status(&self) -> Option<Status> {
+        self.lock().standing.map(|standing| standing.status)
     }
 
     /// Whether a run is in flight.

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     check::CheckName,
     clock::Timeline,
+    pulse::Pulse,
     report::Trigger,
     runner::{Cell, Runner, Started},
     schedule::{Layout, Schedule},
@@ -19,12 +20,14 @@ pub type Cells = BTreeMap<CheckName, Arc<Cell>>;
 /// Skipped starts are told at most this often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts every check at its slots until `stop` is given.
+/// Starts every check at its slots until `stop` is given; `pulse` shows that
+/// it still does.
 pub async fn follow(
     mut checks: watch::Receiver<Arc<Cells>>,
     runner: Arc<Runner>,
     layout: Layout,
     mut sharing: Option<Sharing>,
+    pulse: Pulse,
     stop: tokio_util::sync::CancellationToken,
 ) {
     let timeline = Timeline::begin();
@@ -35,6 +38,7 @@ pub async fn follow(
         ..Skipped::default()
     };
     loop {
+        pulse.stall().await;
         let due = schedule.next_due();
         let wait = async {
             match due {
@@ -44,6 +48,7 @@ pub async fn follow(
         };
         tokio::select! {
             () = stop.cancelled() => return,
+            () = pulse.beat() => {}
             changed = checks.changed() => {
                 if changed.is_err() {
                     return;

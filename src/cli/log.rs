@@ -1,10 +1,20 @@
-//! Logging: human text on a terminal, JSON when asked; always on stderr.
+//! Logging to stderr: text for people, or JSON. Under systemd the text goes to
+//! its journal, with each field by itself.
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::{EnvFilter, fmt::time::FormatTime};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::time::FormatTime,
+    layer::{Layer as _, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{Log, LogFormat};
+
+mod journal;
+
+use journal::Journal;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -36,6 +46,16 @@ pub fn begin(asked: Option<Format>, log: &Log) {
         let quiet = "async_nats=off,rustls_platform_verifier=off";
         EnvFilter::new(format!("{quiet},{}", log.filter))
     });
+    if format == Format::Text
+        && let Some(journal) = Journal::of_stderr()
+    {
+        let began = tracing_subscriber::registry()
+            .with(journal.with_filter(filter))
+            .try_init();
+        // As below.
+        drop(began);
+        return;
+    }
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(Wall)

@@ -27,6 +27,7 @@ mod outage;
 mod quickstart;
 mod reader;
 mod requests;
+mod service_manager;
 mod shared;
 mod shutdown;
 mod tidy;
