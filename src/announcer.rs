@@ -50,8 +50,13 @@ impl Announcer {
     /// Takes note of a finished run.
     ///
     /// The first run of a check since the start is always looked at: an
-    /// earlier daemon may have ended before it announced a change.
+    /// earlier daemon may have ended before it announced a change. That nothing
+    /// is known is no change: what comes next is compared with what was
+    /// announced last, and says since when it was unknown.
     pub fn notice(&self, summary: &Summary) {
+        if summary.status == Status::Unknown {
+            return;
+        }
         let mut noticed = self.lock();
         let check = noticed.entry(summary.check.clone()).or_default();
         if check.status == Some(summary.status) {

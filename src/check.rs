@@ -103,6 +103,13 @@ pub struct Check {
     pub thresholds: Thresholds,
 }
 
+impl Check {
+    /// How long the record of a run is good for: two more could have ended.
+    pub fn lasts(&self) -> Duration {
+        2 * self.interval + self.timeout
+    }
+}
+
 /// What is asked: one HTTP request.
 #[derive(Clone, PartialEq)]
 pub struct Target {

@@ -181,6 +181,10 @@ pub struct StoreSettings {
     pub object_ttl: Duration,
     /// Whether the operator said so.
     pub object_ttl_set: bool,
+    /// How long the last failing report of a check stays.
+    pub failure_ttl: Duration,
+    /// Whether the operator said so.
+    pub failure_ttl_set: bool,
     /// How long a summary stays.
     pub kv_ttl: Duration,
     /// Whether the operator said so.
@@ -265,6 +269,8 @@ impl Default for StoreSettings {
         Self {
             object_ttl: Duration::from_secs(30),
             object_ttl_set: false,
+            failure_ttl: Duration::from_secs(7 * 86_400),
+            failure_ttl_set: false,
             kv_ttl: Duration::from_secs(86_400),
             kv_ttl_set: false,
             replicas: 1,

@@ -11,6 +11,7 @@
 //!                         ▼
 //! schedule ──► due ──► runner ──► probe ──► verdict ──► recorder ──► NATS JetStream
 //!               ▲        ▲                                            ├ object store  supercheck           reports, by URL, 30 s
+//!               │        │                                            ├ object store  supercheck_failures  the last failing report of each check, 7 days
 //!               │        │                                            ├ KV            supercheck_kv        summaries, by check name, 24 h
 //!  work queue ──┘   single flight                                     ├ stream        SUPERCHECK_HISTORY   every summary
 //! SUPERCHECK_REQUESTS                                                 ├ stream        SUPERCHECK_EVENTS    every change of status

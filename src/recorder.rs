@@ -20,18 +20,20 @@ use crate::{
     config::ObjectContent,
     error::Chain,
     pulse::Pulse,
+    report::Verdict,
     run::Run,
     store::{
         Link, Store, StoreError, Trouble,
         read::Known,
-        write::{Object, Record, Sent},
+        write::{Failure, Object, Record, Sent},
     },
 };
 
 /// Records that may wait for their acknowledgements at once.
 const WINDOW: usize = 1024;
 /// Reports that are not stored yet may hold this many bytes together; beyond
-/// it only summaries are kept. Reports expire in 30 s, so little is lost.
+/// it only summaries are kept. Reports expire in 30 s, so little is lost; of
+/// the last failing report of a check the next one takes the place.
 const MAX_KEPT: usize = 64 << 20;
 /// After a failed write, the next waits this long, doubling up to the maximum.
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -58,6 +60,8 @@ struct Kept {
     under_way: HashSet<CheckName>,
     /// Of the reports that wait or are under way.
     bytes: usize,
+    /// Checks whose last failing report was put in the second of its places.
+    second: HashSet<CheckName>,
     /// Runs replaced by a newer one before they were stored.
     replaced: u64,
 }
@@ -69,6 +73,10 @@ struct Waiting {
     summary: Bytes,
     /// The run with its report, unless the summary alone is kept.
     whole: Option<Arc<Run>>,
+    /// The newest run that failed and is not stored: this one, or an earlier.
+    failure: Option<Arc<Run>>,
+    /// Where its report is put.
+    second: bool,
     /// The run's id.
     run: String,
     /// When it began to probe, and the check's interval.
@@ -84,6 +92,8 @@ impl Recorder {
             check: run.check.name.clone(),
             summary: run.encoded.summary.clone(),
             whole: Some(Arc::clone(run)),
+            failure: (run.report.summary.verdict == Verdict::Fail).then(|| Arc::clone(run)),
+            second: false,
             run: run.id().to_owned(),
             checked_at: run.report.summary.checked_at,
             interval: run.check.interval,
@@ -128,9 +138,10 @@ impl Recorder {
 impl Kept {
     fn put(&mut self, mut new: Waiting) {
         let check = new.check.clone();
-        if let Some(before) = self.waiting.remove(&check) {
+        if let Some(mut before) = self.waiting.remove(&check) {
             self.bytes -= before.size();
             self.replaced += 1;
+            new.failure = new.failure.or(before.failure.take());
             before.settled();
         } else if !self.under_way.contains(&check) {
             self.order.push_back(check.clone());
@@ -138,24 +149,38 @@ impl Kept {
         if self.bytes + new.size() > MAX_KEPT {
             new.whole = None;
         }
+        if self.bytes + new.size() > MAX_KEPT {
+            new.failure = None;
+        }
         self.bytes += new.size();
         self.waiting.insert(check, new);
     }
 
     fn take(&mut self) -> Option<Waiting> {
         let check = self.order.pop_front()?;
-        let taken = self.waiting.remove(&check)?;
+        let mut taken = self.waiting.remove(&check)?;
+        if taken.failure.is_some() {
+            taken.second = self.second.insert(check.clone());
+            if !taken.second {
+                self.second.remove(&check);
+            }
+        }
         self.under_way.insert(check);
         Some(taken)
     }
 
-    fn settle(&mut self, sent: Waiting, stored: bool) {
+    fn settle(&mut self, mut sent: Waiting, stored: bool) {
         self.under_way.remove(&sent.check);
         self.bytes -= sent.size();
         if stored {
             sent.settled();
         }
-        if self.waiting.contains_key(&sent.check) {
+        if let Some(newer) = self.waiting.get_mut(&sent.check) {
+            if !stored && newer.failure.is_none() {
+                self.bytes -= newer.size();
+                newer.failure = sent.failure.take();
+                self.bytes += newer.size();
+            }
             self.order.push_back(sent.check);
         } else if !stored {
             self.put(sent);
@@ -171,9 +196,13 @@ impl Waiting {
     }
 
     fn size(&self) -> usize {
-        self.whole
-            .as_ref()
-            .map_or(0, |run| run.encoded.report.len())
+        let size = |run: &Arc<Run>| run.encoded.report.len();
+        let failure = match (&self.failure, &self.whole) {
+            // It is kept once.
+            (Some(failure), Some(whole)) if Arc::ptr_eq(failure, whole) => 0,
+            (failure, _) => failure.as_ref().map_or(0, size),
+        };
+        failure + self.whole.as_ref().map_or(0, size)
     }
 }
 
@@ -300,6 +329,10 @@ fn record(store: &Store, waiting: &Waiting) -> Record {
         summary: waiting.summary.clone(),
         run: waiting.run.clone(),
         object,
+        failure: waiting.failure.as_ref().map(|run| Failure {
+            report: run.encoded.report.clone(),
+            second: waiting.second,
+        }),
     }
 }
 

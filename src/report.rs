@@ -14,9 +14,10 @@ mod details;
 mod status;
 
 pub use details::{
-    Component, Document, Expectation, Headers, Maker, PhasesMs, RequestRef, ShownResponse, millis,
+    Component, Document, Expectation, FailedAttempt, Headers, Maker, PhasesMs, RequestRef,
+    ShownResponse, millis,
 };
-pub use status::{Freshness, Status, Trigger, Verdict};
+pub use status::{Freshness, Gate, Held, Status, Trigger, Verdict};
 
 /// The version of the wire form, the `v` of every document.
 pub const WIRE_VERSION: u32 = 1;
@@ -67,6 +68,30 @@ pub struct Summary {
     pub components: ComponentCounts,
     /// Runs in a row with this verdict.
     pub consecutive: u32,
+    /// Runs in a row on the same side of failing (all failed, or none did),
+    /// which is what the thresholds count; left out where it is `consecutive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streak: Option<u32>,
+    /// Set on the first run after a time in which nothing was known: since
+    /// when that was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Timestamp>,
+    /// Set while supercheck's own network is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// Set while the status is withheld because of the gate: what it was, and
+    /// goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+    /// Whether the run fell into a maintenance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
+    /// What the maintenance is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_reason: Option<String>,
+    /// When the job of a push check last reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Timestamp>,
     /// When the first certificate of the target's chain expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<Timestamp>,
@@ -115,6 +140,9 @@ pub struct Details {
     pub phases_ms: PhasesMs,
     /// How many probes the run made.
     pub attempts: u32,
+    /// The attempts that failed before the one that is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed_attempts: Vec<FailedAttempt>,
     /// The target's answer, when one came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<ShownResponse>,
@@ -209,6 +237,15 @@ pub struct Change {
     pub run: String,
     /// The daemon that ran it.
     pub instance: String,
+    /// Set where nothing was known for a time before: since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Timestamp>,
+    /// Whether it fell into a maintenance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub maintenance: bool,
+    /// What the maintenance is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance_reason: Option<String>,
 }
 
 impl Change {
@@ -224,6 +261,9 @@ impl Change {
             message: summary.message.clone(),
             run: summary.run.clone(),
             instance: summary.instance.clone(),
+            unknown_since: summary.unknown_since,
+            maintenance: summary.maintenance,
+            maintenance_reason: summary.maintenance_reason.clone(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,18 +21,22 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::{
     announcer::Announcer,
     check::{Check, CheckName},
-    observation::Observation,
     probe::Prober,
     recorder::Recorder,
-    report::{Status, Summary, Trigger, Verdict},
+    report::{Trigger, Verdict},
     run::Run,
     tasks::Tasks,
     verdict::{
         ExpectError, Judge, Judgement,
-        status::Standing,
         write_up::{Making, write_up},
     },
 };
+
+mod cell;
+
+pub use cell::Cell;
+
+use cell::{Flight, State, Waiter};
 
 /// Runs checks.
 #[derive(Debug)]
@@ -51,55 +55,6 @@ pub struct Runner {
     hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
     recorder: Recorder,
     tasks: Tasks,
-}
-
-/// A check, ready to run, and what is known of it.
-#[derive(Debug)]
-pub struct Cell {
-    /// The check.
-    pub check: Arc<Check>,
-    judge: Judge,
-    host: Arc<Semaphore>,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    flight: Option<Flight>,
-    waiters: Vec<Waiter>,
-    standing: Option<Standing>,
-    latest: Option<Arc<Run>>,
-    /// What an earlier daemon or another instance left, until a newer run ends.
-    adopted: Option<Summary>,
-    /// Starts that were due and did not happen.
-    skipped: u64,
-}
-
-impl State {
-    fn newest(&self) -> Option<&Summary> {
-        let latest = self.latest.as_ref().map(|run| &run.report.summary);
-        [latest, self.adopted.as_ref()]
-            .into_iter()
-            .flatten()
-            .max_by_key(|summary| summary.checked_at)
-    }
-}
-
-/// A run in flight.
-#[derive(Debug)]
-struct Flight {
-    trigger: Trigger,
-    /// The highest request that it answers. Until it begins to probe it
-    /// answers all.
-    answers: Option<u64>,
-}
-
-/// Somebody who waits for a run.
-#[derive(Debug)]
-struct Waiter {
-    /// The request's place in the queue.
-    sequence: u64,
-    run: oneshot::Sender<Arc<Run>>,
 }
 
 /// So many may wait for one check. Others are handed back to the queue.
@@ -275,7 +230,7 @@ impl Runner {
         // The semaphores are never closed.
         let _host = cell.host.acquire().await.ok()?;
         let _asked = match trigger {
-            Trigger::Schedule => None,
+            Trigger::Schedule | Trigger::Push => None,
             Trigger::Request => Some(self.request_permits.acquire().await.ok()?),
         };
         let _permit = self.permits.acquire().await.ok()?;
@@ -287,12 +242,8 @@ impl Runner {
             .probe(&cell.check.target, cell.check.timeout)
             .await;
         let judgement = guarded(|| cell.judge.judge(&observation));
-        let standing = cell.fold(&judgement, &observation);
-        let making = Making {
-            trigger,
-            instance: &self.instance,
-            run: nuid::next().to_string(),
-        };
+        let standing = cell.fold(&judgement, observation.started_at, false);
+        let making = Making::new(trigger, &self.instance, nuid::next().to_string());
         let report = write_up(&cell.check, &observation, judgement, standing, making);
         match report.encode() {
             Ok(encoded) => {
@@ -340,86 +291,6 @@ impl Drop for Landing<'_> {
             // Who went away does not need it.
             drop(waiter.run.send(Arc::clone(&run)));
         }
-    }
-}
-
-impl Cell {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // State is whole between statements: a panic elsewhere leaves it so.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The newest run, if there has been one.
-    pub fn latest(&self) -> Option<Arc<Run>> {
-        self.lock().latest.clone()
-    }
-
-    /// Takes up what another instance stored, if it is newer than what was
-    /// found here.
-    pub fn catch_up(&self, stored: &Summary) {
-        let mut state = self.lock();
-        let newest = state.newest().map(|summary| summary.checked_at);
-        if newest.is_none_or(|newest| newest < stored.checked_at) {
-            state.standing = Some(Standing::of(stored));
-            state.adopted = Some(stored.clone());
-        }
-    }
-
-    /// The newest summary that is known here.
-    pub fn newest(&self) -> Option<Summary> {
-        self.lock().newest().cloned()
-    }
-
-    /// What the newest run made of it, or an earlier daemon left.
-    pub fn status(&self) -> Option<Status> {
-        self.lock().standing.map(|standing| standing.status)
-    }
-
-    /// Whether a run is in flight.
-    pub fn in_flight(&self) -> bool {
-        self.lock().flight.is_some()
-    }
-
-    /// Counts starts that were due and did not happen.
-    pub fn skip(&self, starts: u64) {
-        self.lock().skipped += starts;
-    }
-
-    /// How many starts were due and did not happen.
-    pub fn skipped(&self) -> u64 {
-        self.lock().skipped
-    }
-
-    /// Takes up what an earlier daemon stored, so that a restart neither
-    /// forgets an outage nor moves its beginning.
-    pub fn adopt(&self, stored: &Summary) {
-        let mut state = self.lock();
-        if state.latest.is_none() {
-            state.adopted = Some(stored.clone());
-        }
-        let stored = Standing::of(stored);
-        match &mut state.standing {
-            None => state.standing = Some(stored),
-            Some(now) if now.status == stored.status => now.since = now.since.min(stored.since),
-            Some(_) => {}
-        }
-    }
-
-    fn fold(&self, judgement: &Judgement, observation: &Observation) -> Standing {
-        let mut state = self.lock();
-        let before = state.standing;
-        let at = observation.started_at;
-        let standing = Standing::after(before, judgement.verdict, at, self.check.thresholds);
-        state.standing = Some(standing);
-        drop(state);
-        let (check, verdict) = (&self.check.name, judgement.verdict);
-        tracing::debug!(%check, %verdict, message = %judgement.message, "run finished");
-        if before.map(|before| before.status) != Some(standing.status) {
-            let from = before.map_or("unknown", |before| before.status.as_str());
-            let to = standing.status;
-            tracing::info!(%check, from, %to, reason = %judgement.message, "status changed");
-        }
-        standing
     }
 }
 

@@ -38,6 +38,8 @@ pub use trouble::{StoreError, Trouble};
 
 /// The object store of reports.
 pub const OBJECT_BUCKET: &str = "supercheck";
+/// The object store of the last failing report of each check.
+pub const FAILURE_BUCKET: &str = "supercheck_failures";
 /// The KV bucket of summaries.
 pub const KV_BUCKET: &str = "supercheck_kv";
 
@@ -64,6 +66,8 @@ pub struct Store {
     client: async_nats::Client,
     js: jetstream::Context,
     settings: Arc<StoreSettings>,
+    /// Names what this process writes.
+    writer: Arc<str>,
     link: watch::Receiver<Link>,
     /// Set when the connection is given up on purpose.
     closing: Arc<AtomicBool>,
@@ -99,6 +103,7 @@ impl Store {
             client,
             js,
             settings: Arc::new(settings),
+            writer: nuid::next().to_string().into(),
             link,
             closing,
             refusals,

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{
     error::Chain,
-    report::Summary,
+    report::{Summary, Verdict},
     request::{Ask, Outcome, Record, Refusal, RequestId, What},
     run::Run,
     runner::{Cell, Runner},
@@ -279,6 +279,10 @@ impl Worker {
             check: summary.check.clone(),
             summary: serde_json::to_vec(&summary).unwrap_or_default().into(),
             run: run.clone(),
+            failure: (summary.verdict == Verdict::Fail).then(|| write::Failure {
+                report: answer.clone(),
+                second: false,
+            }),
             object: name
                 .filter(|_| self.store.is_fresh(summary.checked_at, crate::clock::now()))
                 .map(|name| write::Object { name, body: answer }),

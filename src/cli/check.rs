@@ -23,7 +23,7 @@ use crate::{
     report::{Expectation, Status, Trigger, millis},
     verdict::{
         Judge, Judgement,
-        status::Standing,
+        status::{Standing, Turn},
         write_up::{Making, write_up},
     },
 };
@@ -184,13 +184,15 @@ fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
             observation,
             judgement,
         } = outcome;
-        let (verdict, at) = (judgement.verdict, observation.started_at);
-        let standing = Standing::after(None, verdict, at, check.thresholds);
-        let making = Making {
-            trigger: Trigger::Request,
-            instance: "supercheck check",
-            run: nuid::next().to_string(),
+        let turn = Turn {
+            verdict: judgement.verdict,
+            at: observation.started_at,
+            good_until: observation.started_at + check.lasts(),
+            withheld: false,
         };
+        let standing = Standing::after(None, turn, check.thresholds);
+        let run = nuid::next().to_string();
+        let making = Making::new(Trigger::Request, "supercheck check", run);
         let encoded = write_up(&check, &observation, judgement, standing, making)
             .encode()
             .map_err(|error| Failure::new(Exit::Bug, error))?;

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use clap::Args;
 
 use super::{Failure, Global, connect, load, out};
-use crate::{error::Exit, near::nearest};
+use crate::{config::StoreSettings, error::Exit, near::nearest};
 
 /// What `report` is told.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct Options {
     /// A check's name, or the URL under which the report is stored
     #[arg(value_name = "NAME|URL")]
     target: String,
+    /// The last failing report, which is kept for days
+    #[arg(long)]
+    last_failure: bool,
 }
 
 /// Prints the report; exit code 3 when there is none.
@@ -25,19 +28,20 @@ pub struct Options {
 )]
 pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let loaded = load::load(global.config.as_deref())?;
-    let check = loaded
-        .config
-        .checks
-        .iter()
-        .find(|check| check.name.as_str() == options.target);
-    let object = check.map_or(options.target.as_str(), |check| check.object.as_str());
+    let target = options.target.as_str();
+    let check = loaded.config.checks.iter().find(|check| {
+        check.name.as_str() == target || check.object == target || check.shown_url == target
+    });
     out::block_on(async {
         let store = connect(&loaded.config).await?;
-        let found = store
-            .report(object)
-            .await
-            .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-        if let Some(body) = found {
+        let found = if options.last_failure {
+            let name = check.map_or(target, |check| check.name.as_str());
+            store.last_failure(name).await
+        } else {
+            let object = check.map_or(target, |check| check.object.as_str());
+            store.report(object).await
+        };
+        if let Some(body) = found.map_err(|error| Failure::new(Exit::Unavailable, error))? {
             out::write(&body)?;
             // A terminal's next prompt begins on a line of its own.
             if std::io::stdout().is_terminal() && !body.ends_with(b"\n") {
@@ -45,14 +49,10 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
             }
             return Ok(Exit::Ok);
         }
-        eprintln!(
-            "no report of `{}` is stored: it was not checked in the last {}",
-            options.target,
-            humantime::format_duration(loaded.config.store.object_ttl)
-        );
+        eprintln!("{}", absent(options, &loaded.config.store));
         if check.is_none()
             && let Some(near) = nearest(
-                &options.target,
+                target,
                 loaded.config.checks.iter().map(|check| check.name.as_str()),
             )
         {
@@ -60,4 +60,18 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         }
         Ok(Exit::Unknown)
     })
+}
+
+fn absent(options: &Options, settings: &StoreSettings) -> String {
+    let target = &options.target;
+    let within = humantime::format_duration;
+    if options.last_failure {
+        let within = within(settings.failure_ttl);
+        format!(
+            "no failing report of `{target}` is stored: no run of it failed in the last {within}"
+        )
+    } else {
+        let within = within(settings.object_ttl);
+        format!("no report of `{target}` is stored: it was not checked in the last {within}")
+    }
 }

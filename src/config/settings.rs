@@ -103,6 +103,7 @@ pub const SETTINGS: &[Setting] = &[
     s("scheduler", "tick", Kind::Duration, "50ms", "starts are grouped on this grid; 0s: no grid"),
 
     s("store", "object_ttl", Kind::Duration, "30s", "how long a report stays in the object store"),
+    s("store", "failure_ttl", Kind::Duration, "7days", "how long the last failing report of a check stays"),
     s("store", "kv_ttl", Kind::Duration, "1day", "how long a summary stays in the KV bucket"),
     s("store", "replicas", Kind::Number, "1", "copies in a cluster (1, 3 or 5), decided when a bucket is made"),
     s("store", "object_content", Kind::Word(&["report", "document"]), "report", "the report, or the target's own JSON alone"),

@@ -51,6 +51,10 @@ fn show_store(store: &StoreSettings, out: &mut Page) {
         &if_set("object_ttl", store.object_ttl_set),
         store.object_ttl,
     );
+    out.duration(
+        &if_set("failure_ttl", store.failure_ttl_set),
+        store.failure_ttl,
+    );
     out.duration(&if_set("kv_ttl", store.kv_ttl_set), store.kv_ttl);
     out.plain("replicas", store.replicas);
     out.text(

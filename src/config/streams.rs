@@ -39,10 +39,13 @@ fn store(mut fields: Fields<'_>, book: &mut Book) -> StoreSettings {
         ("document", ObjectContent::Document),
     ];
     let object_ttl = time_to_live(&mut fields, "object_ttl", book);
+    let failure_ttl = time_to_live(&mut fields, "failure_ttl", book);
     let kv_ttl = time_to_live(&mut fields, "kv_ttl", book);
     let settings = StoreSettings {
         object_ttl_set: object_ttl.is_some(),
         object_ttl: object_ttl.unwrap_or(default.object_ttl),
+        failure_ttl_set: failure_ttl.is_some(),
+        failure_ttl: failure_ttl.unwrap_or(default.failure_ttl),
         kv_ttl_set: kv_ttl.is_some(),
         kv_ttl: kv_ttl.unwrap_or(default.kv_ttl),
         replicas: replicas(&mut fields, book).unwrap_or(default.replicas),

@@ -8,17 +8,21 @@ use super::*;
 use crate::{
     check::Check,
     probe::tests::check,
-    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger, Verdict},
+    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger},
 };
 
-/// A run of `name` whose report is `size` bytes long.
+/// A run of `name` that passed, and whose report is `size` bytes long.
 fn run(name: &str, size: usize) -> Arc<Run> {
+    judged(name, size, Verdict::Pass)
+}
+
+fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
     let summary = Summary {
         v: 1,
         check: name.to_owned(),
         url: String::new(),
         status: Status::Up,
-        verdict: Verdict::Pass,
+        verdict,
         since: clock::now(),
         checked_at: clock::now(),
         expires_at: clock::now(),
@@ -28,6 +32,13 @@ fn run(name: &str, size: usize) -> Arc<Run> {
         message: String::new(),
         components: crate::report::ComponentCounts::default(),
         consecutive: 1,
+        streak: None,
+        unknown_since: None,
+        gate: None,
+        held: None,
+        maintenance: false,
+        maintenance_reason: None,
+        reported_at: None,
         certificate_expires_at: None,
         trigger: Trigger::Schedule,
         instance: String::new(),
@@ -36,6 +47,7 @@ fn run(name: &str, size: usize) -> Arc<Run> {
     let details = Details {
         phases_ms: PhasesMs::default(),
         attempts: 1,
+        failed_attempts: Vec::new(),
         response: None,
         document: None,
         expectations: Vec::new(),
@@ -147,4 +159,58 @@ async fn drained_is_when_everything_is_stored() {
     tokio::time::timeout(Duration::from_secs(5), drained)
         .await
         .unwrap();
+}
+
+#[test]
+fn the_newest_failing_run_is_kept_until_it_is_stored() {
+    let recorder = Recorder::default();
+    let (first, failed, passed) = (
+        judged("a", 1, Verdict::Fail),
+        judged("a", 2, Verdict::Fail),
+        run("a", 4),
+    );
+    let failure = |waiting: &Waiting| {
+        let run = waiting.failure.as_ref().expect("the failing run");
+        assert!(Arc::ptr_eq(run, &failed));
+    };
+    // A newer failing run takes its place, a passing one does not.
+    for run in [&first, &failed, &passed] {
+        recorder.offer(run);
+    }
+    assert_eq!((Arc::strong_count(&first), recorder.lock().bytes), (1, 6));
+    let sent = recorder.take().unwrap();
+    assert!(is(&sent, &passed));
+    failure(&sent);
+    // NATS did not take it: it goes with the next.
+    recorder.offer(&run("a", 8));
+    recorder.settle(sent, false);
+    assert_eq!(recorder.lock().bytes, 10);
+    let sent = recorder.take().unwrap();
+    failure(&sent);
+    recorder.settle(sent, false);
+    let again = recorder.take().unwrap();
+    failure(&again);
+    recorder.settle(again, true);
+    recorder.offer(&passed);
+    assert!(recorder.take().unwrap().failure.is_none(), "it is stored");
+}
+
+#[test]
+fn failing_reports_of_a_check_are_put_in_two_places_in_turn() {
+    let recorder = Recorder::default();
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        recorder.offer(&judged("a", 1, Verdict::Fail));
+        recorder.offer(&judged("b", 1, Verdict::Fail));
+        for _ in 0..2 {
+            let sent = recorder.take().unwrap();
+            places.push((sent.check.to_string(), sent.second));
+            recorder.settle(sent, true);
+        }
+    }
+    for check in ["a", "b"] {
+        let of = places.iter().filter(|(name, _)| name == check);
+        let of: Vec<_> = of.map(|(_, second)| *second).collect();
+        assert_eq!(of, [true, false, true], "{check}");
+    }
 }

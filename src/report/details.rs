@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
+    clock::Timestamp,
     observation::{Observation, Phases},
     report::Verdict,
 };
@@ -122,6 +123,15 @@ pub struct Expectation {
     /// What was found instead, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
+}
+
+/// An attempt of a run that failed, and was followed by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedAttempt {
+    /// When its probe started.
+    pub at: Timestamp,
+    /// Why it failed, for a person.
+    pub message: String,
 }
 
 /// The request that triggered a run.

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::check::Severity;
+use crate::{check::Severity, clock::Timestamp};
 
 /// Judgement of one run. Ordered: the worse is the greater.
 #[derive(
@@ -94,6 +94,23 @@ impl FromStr for Status {
     }
 }
 
+/// What supercheck's own network is found to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    /// Down: what fails now says nothing of its target.
+    Closed,
+}
+
+/// A status that is withheld for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Held {
+    /// The status.
+    pub status: Status,
+    /// Since when the check had it.
+    pub since: Timestamp,
+}
+
 /// Why a run happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -102,6 +119,8 @@ pub enum Trigger {
     Schedule,
     /// Somebody asked.
     Request,
+    /// The check's job reported by itself.
+    Push,
 }
 
 impl fmt::Display for Trigger {
@@ -109,6 +128,7 @@ impl fmt::Display for Trigger {
         f.pad(match self {
             Self::Schedule => "schedule",
             Self::Request => "request",
+            Self::Push => "push",
         })
     }
 }

@@ -158,8 +158,8 @@ impl Store {
                 let hint = if error.trouble == Trouble::Away {
                     Some(
                         "no answer can also mean a missing permission: the user needs to publish \
-                         to `$JS.API.>`, `$O.supercheck.>` and `$KV.supercheck_kv.>`, and to \
-                         subscribe to `_INBOX.>`",
+                         to `$JS.API.>`, `$O.supercheck.>`, `$O.supercheck_failures.>` and \
+                         `$KV.supercheck_kv.>`, and to subscribe to `_INBOX.>`",
                     )
                 } else {
                     error.hint()

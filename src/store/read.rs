@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
 use super::{
-    KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
+    FAILURE_BUCKET, KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
     object::{self, Meta},
     wanted::{kv_stream, object_stream},
 };
@@ -36,15 +36,27 @@ pub enum Known {
 }
 
 impl Store {
-    /// The object called `name`, or `None` when there is none.
+    /// The report called `name`, or `None` when there is none.
     ///
     /// # Errors
-    /// When NATS does not answer, or the object keeps changing under us.
+    /// When NATS does not answer.
     pub async fn report(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
+        self.object(OBJECT_BUCKET, name).await
+    }
+
+    /// The last failing report of `check`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn last_failure(&self, check: &str) -> Result<Option<Bytes>, StoreError> {
+        self.object(FAILURE_BUCKET, check).await
+    }
+
+    async fn object(&self, bucket: &str, name: &str) -> Result<Option<Bytes>, StoreError> {
         let doing = || format!("read the report `{name}`");
-        let stream = self.stream(&object_stream()).await?;
+        let stream = self.stream(&object_stream(bucket)).await?;
         for _ in 0..ATTEMPTS {
-            let subject = object::meta_subject(OBJECT_BUCKET, name);
+            let subject = object::meta_subject(bucket, name);
             let Some(message) = last(&stream, &subject).await? else {
                 return Ok(None);
             };
@@ -53,7 +65,7 @@ impl Store {
             if meta.deleted {
                 return Ok(None);
             }
-            if let Some(body) = self.chunks_of(&stream, &meta).await?
+            if let Some(body) = self.chunks_of(&stream, bucket, &meta).await?
                 && meta.describes(&body)
             {
                 return Ok(Some(body));
@@ -67,9 +79,10 @@ impl Store {
     async fn chunks_of(
         &self,
         stream: &JetStream<()>,
+        bucket: &str,
         meta: &Meta,
     ) -> Result<Option<Bytes>, StoreError> {
-        let subject = object::chunk_subject(OBJECT_BUCKET, &meta.nuid);
+        let subject = object::chunk_subject(bucket, &meta.nuid);
         if meta.chunks == 1 {
             return Ok(last(stream, &subject).await?.map(|message| message.payload));
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use super::{
-    EVENT_STREAM, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET, OBJECT_BUCKET, REQUEST_STREAM,
-    SLOT_STREAM,
+    EVENT_STREAM, FAILURE_BUCKET, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET, OBJECT_BUCKET,
+    REQUEST_STREAM, SLOT_STREAM,
 };
 use crate::config::StoreSettings;
 
@@ -30,9 +30,9 @@ pub struct Wanted {
     pub explicit: bool,
 }
 
-/// The stream of the object store of reports.
-pub fn object_stream() -> String {
-    format!("OBJ_{OBJECT_BUCKET}")
+/// The stream of an object store.
+pub fn object_stream(bucket: &str) -> String {
+    format!("OBJ_{bucket}")
 }
 
 /// The stream of the KV bucket of summaries.
@@ -49,7 +49,14 @@ pub fn ledger_stream() -> String {
 pub fn wanted(settings: &StoreSettings) -> Vec<Wanted> {
     let explicit = |config, explicit| Wanted { config, explicit };
     let mut wanted = vec![
-        explicit(objects(settings), settings.object_ttl_set),
+        explicit(
+            objects(settings, OBJECT_BUCKET, settings.object_ttl),
+            settings.object_ttl_set,
+        ),
+        explicit(
+            objects(settings, FAILURE_BUCKET, settings.failure_ttl),
+            settings.failure_ttl_set,
+        ),
         explicit(summaries(settings), settings.kv_ttl_set),
         explicit(requests(settings), settings.requests.set),
         explicit(ledger(settings), settings.requests.set),
@@ -83,14 +90,11 @@ fn stream(settings: &StoreSettings, name: String, subjects: Vec<String>) -> Conf
     }
 }
 
-fn objects(settings: &StoreSettings) -> Config {
-    let subjects = vec![
-        format!("$O.{OBJECT_BUCKET}.C.>"),
-        format!("$O.{OBJECT_BUCKET}.M.>"),
-    ];
+fn objects(settings: &StoreSettings, bucket: &str, max_age: Duration) -> Config {
+    let subjects = vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")];
     Config {
-        max_age: settings.object_ttl,
-        ..stream(settings, object_stream(), subjects)
+        max_age,
+        ..stream(settings, object_stream(bucket), subjects)
     }
 }
 

@@ -14,7 +14,7 @@ use async_nats::{
 use bytes::Bytes;
 
 use super::{
-    KV_BUCKET, OBJECT_BUCKET, Store, StoreError, history,
+    FAILURE_BUCKET, KV_BUCKET, OBJECT_BUCKET, Store, StoreError, history,
     object::{self, Meta},
     trouble,
 };
@@ -31,6 +31,22 @@ pub struct Record {
     pub run: String,
     /// The report, unless it is too old for the cache.
     pub object: Option<Object>,
+    /// The check's newest failing report, unless it is stored.
+    pub failure: Option<Failure>,
+}
+
+/// A failing report, kept longer than others.
+///
+/// A bucket that keeps what was replaced for days must not grow with each
+/// failing run. So each daemon has two places for the chunks of a check and
+/// writes to them in turn: what is there makes way, and a reader who has the
+/// meta of the one is not disturbed by the writing of the other.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The report's JSON.
+    pub report: Bytes,
+    /// Which of the two places it takes.
+    pub second: bool,
 }
 
 /// A named object.
@@ -59,7 +75,12 @@ impl Store {
     pub async fn send(&self, record: &Record) -> Result<Sent, StoreError> {
         let mut acks = Vec::with_capacity(4);
         if let Some(object) = &record.object {
-            self.send_object(object, &mut acks).await?;
+            let chunks = Chunks::Added(nuid::next().to_string());
+            self.send_object(OBJECT_BUCKET, object, chunks, &mut acks)
+                .await?;
+        }
+        if let Some(failure) = &record.failure {
+            self.send_failure(&record.check, failure, &mut acks).await?;
         }
         let subject = format!("$KV.{KV_BUCKET}.{}", record.check);
         acks.push(
@@ -86,14 +107,35 @@ impl Store {
         })
     }
 
+    async fn send_failure(
+        &self,
+        check: &str,
+        failure: &Failure,
+        acks: &mut Vec<PublishAckFuture>,
+    ) -> Result<(), StoreError> {
+        let object = Object {
+            name: check.to_owned(),
+            body: failure.report.clone(),
+        };
+        let place = u8::from(failure.second);
+        let chunks = Chunks::Replaced(format!("{}-{check}-{place}", self.writer));
+        self.send_object(FAILURE_BUCKET, &object, chunks, acks)
+            .await
+    }
+
     /// The chunks go first: one connection and one stream keep their order,
     /// so a meta is never there before its chunks.
     async fn send_object(
         &self,
+        bucket: &str,
         object: &Object,
+        chunks: Chunks,
         acks: &mut Vec<PublishAckFuture>,
     ) -> Result<(), StoreError> {
-        let nuid = nuid::next();
+        let (token, mut first) = match chunks {
+            Chunks::Added(token) => (token, None),
+            Chunks::Replaced(token) => (token, Some(rollup())),
+        };
         let limit = self.client.server_info().max_payload;
         // Room for headers; a server that has not told its limit takes chunks
         // of the usual size.
@@ -103,25 +145,26 @@ impl Store {
             object::CHUNK
         };
         let meta = Meta::new(
-            OBJECT_BUCKET,
+            bucket,
             &object.name,
-            &nuid,
+            &token,
             &object.body,
             size,
             crate::clock::now(),
         );
         for chunk in object::chunks(&object.body, size) {
-            let subject = object::chunk_subject(OBJECT_BUCKET, &nuid);
-            acks.push(self.publish(&object.name, subject, None, chunk).await?);
+            let subject = object::chunk_subject(bucket, &token);
+            acks.push(
+                self.publish(&object.name, subject, first.take(), chunk)
+                    .await?,
+            );
         }
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Rollup", "sub");
         let meta = serde_json::to_vec(&meta).map_err(|error| {
             StoreError::new("encode an object's meta", trouble::Trouble::Other, error)
         })?;
-        let subject = object::meta_subject(OBJECT_BUCKET, &object.name);
+        let subject = object::meta_subject(bucket, &object.name);
         acks.push(
-            self.publish(&object.name, subject, Some(headers), meta.into())
+            self.publish(&object.name, subject, Some(rollup()), meta.into())
                 .await?,
         );
         Ok(())
@@ -167,6 +210,21 @@ impl Store {
         let ttl = self.settings.object_ttl;
         ttl.is_zero() || now.since(checked_at) < ttl
     }
+}
+
+/// What becomes of earlier chunks under the same token.
+enum Chunks {
+    /// There are none: the token is new.
+    Added(String),
+    /// They make way.
+    Replaced(String),
+}
+
+/// What was there before under the same subject makes way.
+fn rollup() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Rollup", "sub");
+    headers
 }
 
 impl Sent {

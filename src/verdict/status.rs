@@ -3,7 +3,7 @@
 use crate::{
     check::Thresholds,
     clock::Timestamp,
-    report::{Status, Summary, Verdict},
+    report::{Held, Status, Summary, Verdict},
 };
 
 /// What is known of a check between runs.
@@ -18,7 +18,28 @@ pub struct Standing {
     /// Runs in a row with that verdict.
     pub consecutive: u32,
     /// Runs in a row on the same side of failing: all failed, or none did.
+    /// Those that are withheld do not count.
     pub streak: u32,
+    /// After this moment nothing is known, unless another run ends.
+    pub good_until: Timestamp,
+    /// Since when nothing was known before the newest run, if that was so.
+    pub unknown_since: Option<Timestamp>,
+    /// The status that is withheld, while it is.
+    pub held: Option<Held>,
+}
+
+/// What a run adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// When its probe started.
+    pub at: Timestamp,
+    /// How long its record is good for.
+    pub good_until: Timestamp,
+    /// It failed, and supercheck's own network may be the cause: it says
+    /// nothing of the target.
+    pub withheld: bool,
 }
 
 impl Standing {
@@ -29,37 +50,53 @@ impl Standing {
             since: summary.since,
             verdict: summary.verdict,
             consecutive: summary.consecutive,
-            streak: summary.consecutive,
+            streak: summary.streak.unwrap_or(summary.consecutive),
+            good_until: summary.expires_at,
+            unknown_since: summary.unknown_since,
+            held: summary.held,
         }
     }
 
-    /// The standing after a run with `verdict`, whose probe started at `at`.
+    /// The status that counts, also while it is withheld, and since when.
+    pub fn counted(&self) -> Held {
+        self.held.unwrap_or(Held {
+            status: self.status,
+            since: self.since,
+        })
+    }
+
+    /// Moves the beginning of the status back to where `earlier`, which has
+    /// the same, says that it was.
+    pub fn continue_from(&mut self, earlier: &Self) {
+        let since = earlier.counted().since;
+        match &mut self.held {
+            Some(held) => held.since = held.since.min(since),
+            None => self.since = self.since.min(since),
+        }
+    }
+
+    /// The standing after a run.
     ///
     /// `down` needs `fail_after` failing runs in a row, and ends after
     /// `recover_after` runs in a row that do not fail. A first failure below
     /// the threshold leaves the status as it was.
-    pub fn after(
-        before: Option<Self>,
-        verdict: Verdict,
-        at: Timestamp,
-        thresholds: Thresholds,
-    ) -> Self {
-        let fails = |verdict: Verdict| verdict == Verdict::Fail;
-        let (consecutive, streak) = before.map_or((1, 1), |b| {
-            (
-                if b.verdict == verdict {
-                    b.consecutive.saturating_add(1)
-                } else {
-                    1
-                },
-                if fails(b.verdict) == fails(verdict) {
-                    b.streak.saturating_add(1)
-                } else {
-                    1
-                },
-            )
+    ///
+    /// A time in which nothing is known leaves no trace in the status: it goes
+    /// on from what it was, and the first run says since when it was unknown.
+    pub fn after(before: Option<Self>, turn: Turn, thresholds: Thresholds) -> Self {
+        if turn.withheld {
+            return Self::withheld(before, turn);
+        }
+        let Turn { verdict, at, .. } = turn;
+        let streak = before.map_or(1, |b| {
+            if fails(b.verdict) == fails(verdict) {
+                b.streak.saturating_add(1)
+            } else {
+                1
+            }
         });
-        let was = before.map_or(Status::Unknown, |b| b.status);
+        let counted = before.map(|before| before.counted());
+        let was = counted.map_or(Status::Unknown, |counted| counted.status);
         let well = if verdict == Verdict::Warn {
             Status::Degraded
         } else {
@@ -71,68 +108,66 @@ impl Standing {
             (true, was) => was,
             (false, _) => well,
         };
-        let since = before
-            .filter(|b| b.status == status)
-            .map_or(at, |b| b.since);
+        let since = counted
+            .filter(|counted| counted.status == status)
+            .map_or(at, |counted| counted.since);
         Self {
             status,
             since,
             verdict,
-            consecutive,
+            consecutive: in_a_row(before, verdict),
             streak,
+            good_until: turn.good_until,
+            unknown_since: before.and_then(|before| before.unknown_at(at)),
+            held: None,
         }
     }
+
+    /// The standing after a failing run that says nothing: it is unknown what
+    /// the status is, and what it was is kept.
+    fn withheld(before: Option<Self>, turn: Turn) -> Self {
+        let gap = before.and_then(|before| before.unknown_at(turn.at));
+        let counted = before.map_or(
+            Held {
+                status: Status::Unknown,
+                since: turn.at,
+            },
+            |before| before.counted(),
+        );
+        Self {
+            status: Status::Unknown,
+            since: gap.unwrap_or(turn.at),
+            verdict: turn.verdict,
+            consecutive: in_a_row(before, turn.verdict),
+            // The failing runs that count, of those that came before.
+            streak: before
+                .filter(|before| fails(before.verdict))
+                .map_or(0, |before| before.streak),
+            good_until: turn.good_until,
+            unknown_since: None,
+            held: Some(counted),
+        }
+    }
+
+    /// Since when nothing was known right before `at`, if that is so.
+    fn unknown_at(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.held.is_some() {
+            Some(self.since)
+        } else {
+            (at > self.good_until).then_some(self.good_until)
+        }
+    }
+}
+
+fn fails(verdict: Verdict) -> bool {
+    verdict == Verdict::Fail
+}
+
+fn in_a_row(before: Option<Standing>, verdict: Verdict) -> u32 {
+    before
+        .filter(|before| before.verdict == verdict)
+        .map_or(1, |before| before.consecutive.saturating_add(1))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Folds a string of verdicts (`p`, `w`, `f`) and writes the statuses
-    /// (`U` up, `D` degraded, `X` down, `?` unknown).
-    fn check(fail_after: u32, recover_after: u32, verdicts: &str, expected: &str) {
-        let thresholds = Thresholds {
-            fail_after,
-            recover_after,
-        };
-        let mut standing = None;
-        let mut seen = String::new();
-        for (at, letter) in (0..).zip(verdicts.chars()) {
-            let verdict = match letter {
-                'p' => Verdict::Pass,
-                'w' => Verdict::Warn,
-                _ => Verdict::Fail,
-            };
-            let next = Standing::after(standing, verdict, Timestamp::from_millis(at), thresholds);
-            seen.push(match next.status {
-                Status::Up => 'U',
-                Status::Degraded => 'D',
-                Status::Down => 'X',
-                Status::Unknown => '?',
-            });
-            standing = Some(next);
-        }
-        assert_eq!(seen, expected, "{verdicts} with {thresholds:?}");
-    }
-
-    #[test]
-    fn a_status_follows_the_verdicts_within_its_thresholds() {
-        check(1, 1, "pwfp", "UDXU");
-        check(2, 1, "pfpff", "UUUUX");
-        check(3, 1, "fff", "??X");
-        check(1, 2, "fpfppw", "XXXXUD");
-        check(2, 3, "ffpwpp", "?XXXUU");
-        check(2, 2, "wfw", "DDD");
-    }
-
-    #[test]
-    fn since_is_when_the_status_began() {
-        let one = Thresholds::default();
-        let at = Timestamp::from_millis;
-        let first = Standing::after(None, Verdict::Pass, at(10), one);
-        let second = Standing::after(Some(first), Verdict::Pass, at(20), one);
-        assert_eq!((second.since, second.consecutive), (at(10), 2));
-        let third = Standing::after(Some(second), Verdict::Fail, at(30), one);
-        assert_eq!((third.since, third.consecutive), (at(30), 1));
-    }
-}
+mod tests;

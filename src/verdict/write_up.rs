@@ -1,16 +1,19 @@
 //! Writing a run up: check, observation and judgement become its report.
 
+use std::sync::Arc;
+
 use crate::{
     check::Check,
+    clock::Timestamp,
     observation::Observation,
     report::{
-        ComponentCounts, Details, Document, Maker, Report, ShownResponse, Summary, Trigger,
-        Verdict, WIRE_VERSION, millis,
+        ComponentCounts, Details, Document, FailedAttempt, Gate, Maker, Report, ShownResponse,
+        Summary, Trigger, Verdict, WIRE_VERSION, millis,
     },
     verdict::{Judgement, status::Standing},
 };
 
-/// Who made the run, and why.
+/// Who made the run, why, and under which circumstances.
 #[derive(Clone, Debug)]
 pub struct Making<'a> {
     /// Why it happened.
@@ -19,6 +22,29 @@ pub struct Making<'a> {
     pub instance: &'a str,
     /// Its id.
     pub run: String,
+    /// The attempts before the one that was judged.
+    pub failed_attempts: Vec<FailedAttempt>,
+    /// Set while supercheck's own network is down.
+    pub gate: Option<Gate>,
+    /// What the maintenance is for that the run fell into.
+    pub maintenance: Option<Arc<str>>,
+    /// When a push check's job last reported.
+    pub reported_at: Option<Timestamp>,
+}
+
+impl<'a> Making<'a> {
+    /// A run of one attempt, under no special circumstances.
+    pub const fn new(trigger: Trigger, instance: &'a str, run: String) -> Self {
+        Self {
+            trigger,
+            instance,
+            run,
+            failed_attempts: Vec::new(),
+            gate: None,
+            maintenance: None,
+            reported_at: None,
+        }
+    }
 }
 
 /// The report of a run that left the check in `standing`.
@@ -38,7 +64,7 @@ pub fn write_up(
         verdict: judgement.verdict,
         since: standing.since,
         checked_at: observation.started_at,
-        expires_at: observation.started_at + 2 * check.interval + check.timeout,
+        expires_at: standing.good_until,
         interval_ms: u64::try_from(check.interval.as_millis()).unwrap_or(u64::MAX),
         latency_ms: millis(observation.latency),
         http_status: observation
@@ -48,6 +74,16 @@ pub fn write_up(
         message: judgement.message,
         components: counts(judgement.document.as_ref()),
         consecutive: standing.consecutive,
+        streak: (standing.streak != standing.consecutive).then_some(standing.streak),
+        unknown_since: standing.unknown_since,
+        gate: making.gate,
+        held: standing.held,
+        maintenance: making.maintenance.is_some(),
+        maintenance_reason: making
+            .maintenance
+            .map(|reason| reason.to_string())
+            .filter(|reason| !reason.is_empty()),
+        reported_at: making.reported_at,
         certificate_expires_at: certificate.as_ref().map(|c| c.chain_not_after),
         trigger: making.trigger,
         instance: making.instance.to_owned(),
@@ -55,7 +91,8 @@ pub fn write_up(
     };
     let details = Details {
         phases_ms: observation.phases.into(),
-        attempts: 1,
+        attempts: u32::try_from(making.failed_attempts.len() + 1).unwrap_or(u32::MAX),
+        failed_attempts: making.failed_attempts,
         response: ShownResponse::of(observation, judgement.json),
         document: judgement.document,
         expectations: judgement.expectations,

@@ -21,6 +21,7 @@ mod cluster;
 mod commands;
 mod compat;
 mod embedded;
+mod failures;
 mod history;
 mod main_path;
 mod outage;

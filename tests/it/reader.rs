@@ -46,6 +46,7 @@ fn record(n: u64, size: usize) -> Record {
         check: "hammered".to_owned(),
         run: n.to_string(),
         summary: Bytes::from(format!("{{\"n\":{n}}}")),
+        failure: None,
         object: Some(Object {
             name: URL.to_owned(),
             body,

@@ -149,6 +149,7 @@ fn the_defaults_of_the_table_are_the_defaults() {
         let mut after = config(&file(setting, &value), &[]);
         // Whether it was set is all that may differ.
         after.store.object_ttl_set = false;
+        after.store.failure_ttl_set = false;
         after.store.kv_ttl_set = false;
         after.store.requests.set = false;
         after.store.history.set = false;

@@ -119,6 +119,7 @@ tick = "50ms"
 
 [store]
 # object_ttl = "30s"
+# failure_ttl = "7days"
 # kv_ttl = "1day"
 replicas = 1
 object_content = "report"

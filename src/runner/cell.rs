@@ -1,0 +1,153 @@
+//! A check between its runs: what is known of it, and who waits.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::{
+    check::Check,
+    clock::Timestamp,
+    report::{Status, Summary, Trigger},
+    run::Run,
+    verdict::{
+        Judge, Judgement,
+        status::{Standing, Turn},
+    },
+};
+
+/// A check, ready to run, and what is known of it.
+#[derive(Debug)]
+pub struct Cell {
+    /// The check.
+    pub check: Arc<Check>,
+    pub(super) judge: Judge,
+    pub(super) host: Arc<Semaphore>,
+    pub(super) state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) flight: Option<Flight>,
+    pub(super) waiters: Vec<Waiter>,
+    pub(super) standing: Option<Standing>,
+    pub(super) latest: Option<Arc<Run>>,
+    /// What an earlier daemon or another instance left, until a newer run ends.
+    pub(super) adopted: Option<Summary>,
+    /// Starts that were due and did not happen.
+    skipped: u64,
+}
+
+impl State {
+    fn newest(&self) -> Option<&Summary> {
+        let latest = self.latest.as_ref().map(|run| &run.report.summary);
+        [latest, self.adopted.as_ref()]
+            .into_iter()
+            .flatten()
+            .max_by_key(|summary| summary.checked_at)
+    }
+}
+
+/// A run in flight.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) trigger: Trigger,
+    /// The highest request that it answers. Until it begins to probe it
+    /// answers all.
+    pub(super) answers: Option<u64>,
+}
+
+/// Somebody who waits for a run.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    /// The request's place in the queue.
+    pub(super) sequence: u64,
+    pub(super) run: oneshot::Sender<Arc<Run>>,
+}
+
+impl Cell {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // State is whole between statements: a panic elsewhere leaves it so.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest run, if there has been one.
+    pub fn latest(&self) -> Option<Arc<Run>> {
+        self.lock().latest.clone()
+    }
+
+    /// Takes up what another instance stored, if it is newer than what was
+    /// found here.
+    pub fn catch_up(&self, stored: &Summary) {
+        let mut state = self.lock();
+        let newest = state.newest().map(|summary| summary.checked_at);
+        if newest.is_none_or(|newest| newest < stored.checked_at) {
+            state.standing = Some(Standing::of(stored));
+            state.adopted = Some(stored.clone());
+        }
+    }
+
+    /// The newest summary that is known here.
+    pub fn newest(&self) -> Option<Summary> {
+        self.lock().newest().cloned()
+    }
+
+    /// What the newest run made of it, or an earlier daemon left.
+    pub fn status(&self) -> Option<Status> {
+        self.lock().standing.map(|standing| standing.status)
+    }
+
+    /// Whether a run is in flight.
+    pub fn in_flight(&self) -> bool {
+        self.lock().flight.is_some()
+    }
+
+    /// Counts starts that were due and did not happen.
+    pub fn skip(&self, starts: u64) {
+        self.lock().skipped += starts;
+    }
+
+    /// How many starts were due and did not happen.
+    pub fn skipped(&self) -> u64 {
+        self.lock().skipped
+    }
+
+    /// Takes up what an earlier daemon stored, so that a restart neither
+    /// forgets an outage nor moves its beginning.
+    pub fn adopt(&self, stored: &Summary) {
+        let mut state = self.lock();
+        if state.latest.is_none() {
+            state.adopted = Some(stored.clone());
+        }
+        let stored = Standing::of(stored);
+        match &mut state.standing {
+            None => state.standing = Some(stored),
+            Some(now) if now.counted().status == stored.counted().status => {
+                now.continue_from(&stored);
+            }
+            Some(_) => {}
+        }
+    }
+
+    pub(super) fn fold(&self, judgement: &Judgement, at: Timestamp, withheld: bool) -> Standing {
+        let turn = Turn {
+            verdict: judgement.verdict,
+            at,
+            good_until: at + self.check.lasts(),
+            withheld,
+        };
+        let mut state = self.lock();
+        let before = state.standing;
+        let standing = Standing::after(before, turn, self.check.thresholds);
+        state.standing = Some(standing);
+        drop(state);
+        let (check, verdict) = (&self.check.name, judgement.verdict);
+        tracing::debug!(%check, %verdict, message = %judgement.message, "run finished");
+        let from = before.map(|before| before.counted().status);
+        let to = standing.counted().status;
+        if from != Some(to) {
+            let from = from.map_or("unknown", Status::as_str);
+            tracing::info!(%check, from, %to, reason = %judgement.message, "status changed");
+        }
+        standing
+    }
+}
