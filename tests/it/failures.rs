@@ -44,14 +44,14 @@ async fn the_last_failing_report_stays_when_the_check_is_up_again() {
     assert_eq!((code, out.as_str()), (3, ""), "{err}");
     assert!(err.contains("`api`") && err.contains("7days"), "{err}");
 
-    for n in ["1", "2"] {
+    for n in [1, 2] {
         let body = format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(20_000));
         target.set("/", Answer::json(&body).status(503));
         wait::until("this failure is the last", async || {
             let report = last_failure(&daemon).await;
             assert_eq!(report["verdict"], "fail");
             assert_eq!(report["http_status"], 503);
-            (report["response"]["body"]["n"].to_string() == n).then_some(())
+            (report["response"]["body"]["n"] == n).then_some(())
         })
         .await;
     }
