@@ -8,6 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+mod route;
+
+pub use route::{ClientCertificate, Route, Trust};
+
 /// A check's name: `[a-z0-9][a-z0-9_-]{0,62}`, so that one word serves as KV
 /// key, subject token, URL path and metric label.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +129,8 @@ pub struct Target {
     pub max_redirects: u32,
     /// A response's body is read to this many bytes, then cut.
     pub max_body: usize,
+    /// How it is reached.
+    pub route: Route,
 }
 
 impl fmt::Debug for Target {

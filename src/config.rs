@@ -24,6 +24,7 @@ mod check;
 mod environment;
 mod fields;
 mod hide;
+mod pem;
 mod read;
 mod schema;
 mod show;
@@ -305,6 +306,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Mistakes> {
     let root = tree::plant(sources, &mut book);
     let root = root.unwrap_or_else(|| tree::Node::table(mistake::Place::Whole));
     let config = read::config(&root, &mut book);
+    pem::judge(sources, &mut book);
     let files = book.files();
     let warnings = book.warnings();
     match book.mistakes() {

@@ -23,7 +23,8 @@ pub struct Observation {
     pub response: Option<Response>,
     /// How the exchange failed, if it did.
     pub failure: Option<Failure>,
-    /// The target's certificate, when the exchange was over TLS.
+    /// The target's certificate, when the exchange was over TLS, also when it
+    /// failed for it. Where redirects led over several, the one that ends first.
     pub certificate: Option<Certificate>,
 }
 
@@ -166,4 +167,13 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// When the first certificate of the chain expires.
     pub chain_not_after: Timestamp,
+    /// The hosts that it is for: names, and addresses.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Whether whom it is for signed it himself.
+    #[serde(default)]
+    pub self_signed: bool,
+    /// Why it is not trusted, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untrusted: Option<String>,
 }

@@ -13,12 +13,15 @@ use crate::{
     observation::{Failure, Observation},
 };
 
+mod certificate;
+mod clients;
 mod failure;
 mod http;
 mod redirect;
 mod resolve;
 mod seen;
 mod trace;
+mod trust;
 
 use seen::Seen;
 use trace::{TRACE, Trace};
@@ -61,7 +64,7 @@ impl Default for ProberSettings {
 /// Why there is no prober.
 #[derive(Debug, thiserror::Error)]
 #[error("prepare the HTTP client")]
-pub struct ProberError(#[from] reqwest::Error);
+pub struct ProberError(#[from] clients::ClientError);
 
 /// Probes targets, over connections that it keeps.
 #[derive(Debug)]
@@ -107,9 +110,9 @@ impl Prober {
             started_at,
             latency: ended_at - started,
             phases: seen.phases(&trace, ended_at),
+            certificate: seen.shown(&trace),
             response: seen.into_response(),
             failure,
-            certificate: None,
         }
     }
 }

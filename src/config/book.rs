@@ -6,6 +6,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 use super::{
     hide::HIDDEN,
     mistake::{Head, Mistake, Mistakes, Place, printable},
+    pem::Pem,
 };
 
 /// The files read so far, and what was found in them.
@@ -14,6 +15,8 @@ pub(super) struct Book {
     files: Vec<File>,
     mistakes: Vec<Mistake>,
     warnings: Vec<Mistake>,
+    /// Files that must hold certificates or a key, and where they are named.
+    named: Vec<(Place, PathBuf, Pem)>,
 }
 
 struct File {
@@ -77,6 +80,16 @@ impl Book {
             reason = "the vector has just grown to hold it"
         )]
         &mut self.mistakes[last]
+    }
+
+    /// Notes that the file at `path` must hold `pem`.
+    pub(super) fn names(&mut self, at: Place, path: PathBuf, pem: Pem) {
+        self.named.push((at, path, pem));
+    }
+
+    /// The files that were noted.
+    pub(super) fn named(&mut self) -> Vec<(Place, PathBuf, Pem)> {
+        std::mem::take(&mut self.named)
     }
 
     /// Whether a mistake was found just there: what many checks inherit is told once.

@@ -9,10 +9,11 @@ use super::{
     tree::Node,
     value::{At, Given, Text},
 };
-use crate::check::{Check, CheckName, Secret, Thresholds};
+use crate::check::{Check, CheckName, Route, Secret, Thresholds};
 
 mod address;
 mod request;
+pub(super) mod route;
 mod rules;
 mod timing;
 
@@ -27,6 +28,7 @@ pub(super) struct Defaults {
     thresholds: Thresholds,
     max_redirects: Option<u32>,
     max_body: Option<usize>,
+    route: Route,
     max_latency: Option<Duration>,
     group: Option<String>,
     tags: Vec<String>,
@@ -41,6 +43,7 @@ impl Defaults {
             thresholds: rules::thresholds(&mut fields, Thresholds::default(), book),
             max_redirects: request::max_redirects(&mut fields, book),
             max_body: request::max_body(&mut fields, book),
+            route: route::read(&mut fields, &Route::default(), book),
             max_latency: rules::max_latency(&mut fields, book),
             group: fields.text("group", book).map(|group| group.value),
             tags: fields.texts("tags", book).unwrap_or_default(),

@@ -3,10 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Config, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
+    Config, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval, check::route::TRUST,
     hide::without_userinfo,
 };
-use crate::check::{Check, Secret, Severity};
+use crate::check::{Check, Route, Secret, Severity};
 
 /// Writes `config` as TOML.
 pub fn show(config: &Config) -> String {
@@ -170,6 +170,17 @@ fn show_check(check: &Check, out: &mut Page) {
     out.plain("recover_after", check.thresholds.recover_after);
     out.plain("max_redirects", check.target.max_redirects);
     out.plain("max_body", check.target.max_body);
+    show_route(&check.target.route, out);
+}
+
+fn show_route(route: &Route, out: &mut Page) {
+    let mut words = TRUST.iter().filter(|(_, trust)| *trust == route.trust);
+    out.maybe("trust", words.next().map(|(word, _)| *word));
+    out.path("ca", route.ca.as_deref());
+    if let Some(client) = &route.client {
+        out.path("client_cert", Some(&client.certificate));
+        out.path("client_key", Some(&client.key));
+    }
 }
 
 /// The text, while it is written.

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use super::*;
@@ -42,15 +43,26 @@ fn load_files(files: &[(&str, &str)], env: Env<'_>) -> Result<Loaded, Mistakes> 
             .first()
             .map(|(path, text)| (PathBuf::from(path), (*text).to_owned())),
         env: &env,
-        read: &|path| {
-            let text = texts.get(path).map(|text| (*text).to_owned());
-            text.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        read: &|path| match texts.get(path) {
+            Some(text) => Ok((*text).to_owned()),
+            None if path.extension().is_some_and(|end| end == "pem") => Ok(pem()),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
         },
         list: &|folder| {
             let within = |path: &&PathBuf| path.parent() == Some(folder);
             Ok(texts.keys().filter(within).cloned().collect())
         },
     })
+}
+
+/// What every file called `*.pem` holds: a certificate, and its key.
+fn pem() -> String {
+    static PEM: OnceLock<String> = OnceLock::new();
+    let make = || {
+        let made = rcgen::generate_simple_self_signed(["api.example.com".to_owned()]).unwrap();
+        made.cert.pem() + &made.signing_key.serialize_pem()
+    };
+    PEM.get_or_init(make).clone()
 }
 
 /// Loads `path` below `root` from the real file system.

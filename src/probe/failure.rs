@@ -88,7 +88,8 @@ fn of_io(error: &io::Error, during: Phase, over_http: bool) -> Option<Failure> {
     }
 }
 
-fn tls_text(error: &TlsError) -> String {
+/// What is wrong, for a person.
+pub(super) fn tls_text(error: &TlsError) -> String {
     let certificate = match error {
         TlsError::InvalidCertificate(certificate) => certificate,
         TlsError::InvalidMessage(_) => return "the target does not speak TLS".to_owned(),

@@ -1,50 +1,44 @@
 //! Targets over HTTP: one exchange, redirects and all, through reqwest, over
 //! connections that are kept.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use reqwest::{Client, header};
+use reqwest::{Client, header, tls::TlsInfo};
 use tokio::time::Instant;
 
 use super::{
-    ProberSettings, failure,
+    ProberSettings,
+    clients::{ClientError, Clients, Pair},
+    failure,
     redirect::Hop,
     resolve::Resolver,
     seen::Seen,
-    trace::{self, Trace},
+    trace::Trace,
 };
 use crate::{
     check::Target,
-    observation::{Failure, Phase, Response},
+    error::Chain,
+    observation::{Certificate, Failure, Phase, Response},
 };
 
 /// Every answer says what it is; these are asked for first.
 const ACCEPT: &str = "application/health+json, application/json;q=0.9, */*;q=0.5";
-/// Idle connections kept for one host.
-const MAX_IDLE_PER_HOST: usize = 16;
-
-/// The clients.
+/// Asks over HTTP.
 #[derive(Debug)]
 pub(super) struct Http {
-    settings: ProberSettings,
-    resolver: Arc<Resolver>,
-    /// The client whose connections are kept, and when it was made.
-    kept: Mutex<(Instant, Client)>,
-    /// Never keeps a connection.
-    fresh: Client,
+    user_agent: String,
+    clients: Clients,
 }
 
 impl Http {
-    pub(super) fn new(settings: &ProberSettings, resolver: Arc<Resolver>) -> reqwest::Result<Self> {
-        let kept = client(settings, &resolver, MAX_IDLE_PER_HOST)?;
-        let fresh = client(settings, &resolver, 0)?;
-        let settings = settings.clone();
+    pub(super) fn new(
+        settings: &ProberSettings,
+        resolver: Arc<Resolver>,
+    ) -> Result<Self, ClientError> {
         Ok(Self {
-            settings,
-            resolver,
-            kept: Mutex::new((Instant::now(), kept)),
-            fresh,
+            user_agent: settings.user_agent.clone(),
+            clients: Clients::new(settings, resolver)?,
         })
     }
 
@@ -56,11 +50,14 @@ impl Http {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
+        let pair = self.clients.on(&target.route);
+        let pair = pair.map_err(|error| Failure::Forbidden(Chain(&error).to_string()))?;
         let mut hop = Hop::first(target)?;
         let mut redirects = 0;
         loop {
             let began = Instant::now();
-            let response = self.send(target, &hop, trace).await?;
+            let response = self.send(&pair, target, &hop, trace).await?;
+            seen.certificate(certificate(&response, &hop, &pair));
             seen.head(head(&response, redirects), began, trace);
             if target.max_redirects == 0 {
                 return read(response, target.max_body, seen).await;
@@ -85,12 +82,13 @@ impl Http {
     /// so it never goes over a kept connection.
     async fn send(
         &self,
+        pair: &Pair,
         target: &Target,
         hop: &Hop,
         trace: &Trace,
     ) -> Result<reqwest::Response, Failure> {
         if hop.method.is_idempotent() {
-            let error = match self.request(&self.kept(), target, hop).send().await {
+            let error = match self.request(&pair.kept, target, hop).send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -100,7 +98,7 @@ impl Http {
                 return Err(failure::of(&error, trace.phase()));
             }
         }
-        let asked = self.request(&self.fresh, target, hop).send().await;
+        let asked = self.request(&pair.fresh, target, hop).send().await;
         asked.map_err(|error| failure::of(&error, trace.phase()))
     }
 
@@ -125,23 +123,12 @@ impl Http {
             request = request.header(header::ACCEPT, ACCEPT);
         }
         if !has(header::USER_AGENT) {
-            request = request.header(header::USER_AGENT, &self.settings.user_agent);
+            request = request.header(header::USER_AGENT, &self.user_agent);
         }
         match &target.body {
             Some(body) if !hop.foreign && !hop.bare => request.body(body.reveal().to_owned()),
             _ => request,
         }
-    }
-
-    /// The client with kept connections, replaced when it is old.
-    fn kept(&self) -> Client {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.0.elapsed() > self.settings.max_connection_age
-            && let Ok(new) = client(&self.settings, &self.resolver, MAX_IDLE_PER_HOST)
-        {
-            *kept = (Instant::now(), new);
-        }
-        kept.1.clone()
     }
 }
 
@@ -171,26 +158,12 @@ async fn read(
     }
 }
 
-fn client(
-    settings: &ProberSettings,
-    resolver: &Arc<Resolver>,
-    idle: usize,
-) -> reqwest::Result<Client> {
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .dns_resolver(Arc::clone(resolver))
-        .connector_layer(trace::Dials)
-        .pool_max_idle_per_host(idle)
-        .pool_idle_timeout(settings.max_idle)
-        .http2_keep_alive_interval((idle > 0).then_some(settings.max_silence))
-        .http2_keep_alive_timeout(settings.max_silence)
-        .tcp_nodelay(true);
-    for root in &settings.extra_roots {
-        builder = builder.add_root_certificate(reqwest::Certificate::from_der(root)?);
-    }
-    builder.build()
+/// The certificate that was shown on the connection that `response` came over.
+fn certificate(response: &reqwest::Response, hop: &Hop, pair: &Pair) -> Option<Arc<Certificate>> {
+    let leaf = response.extensions().get::<TlsInfo>()?;
+    // Addresses without their brackets, as TLS knows them.
+    let host = hop.url.host_str()?.trim_matches(['[', ']']);
+    pair.witness.shown(host, leaf.peer_certificate()?)
 }
 
 /// The answer as far as its head tells.

@@ -1,12 +1,12 @@
 //! What a probe has seen so far.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::trace::Trace;
-use crate::observation::{Phase, Phases, Response};
+use crate::observation::{Certificate, Phase, Phases, Response};
 
 /// What has been seen so far: it stays when the timeout strikes.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(super) struct Seen {
     first_byte: Option<Duration>,
     body: BytesMut,
     truncated: bool,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Seen {
@@ -46,8 +47,27 @@ impl Seen {
         trace.restart();
         *self = Self {
             before,
+            certificate: self.certificate.take(),
             ..Self::default()
         };
+    }
+
+    /// The target showed this certificate on the way.
+    pub(super) fn certificate(&mut self, shown: Option<Arc<Certificate>>) {
+        let before = self.certificate.take();
+        self.certificate = [before, shown]
+            .into_iter()
+            .flatten()
+            .min_by_key(|certificate| certificate.chain_not_after);
+    }
+
+    /// The certificate to report, also when the exchange did not get as far as
+    /// an answer.
+    pub(super) fn shown(&mut self, trace: &Trace) -> Option<Certificate> {
+        if self.head.is_none() {
+            self.certificate(trace.shown());
+        }
+        self.certificate.take().map(Arc::unwrap_or_clone)
     }
 
     /// The time spent on all hops until `now`.

@@ -7,11 +7,12 @@ use url::Url;
 
 use super::{Prober, ProberSettings};
 use crate::{
-    check::{Check, CheckName, Rules, Secret, Target, Thresholds},
+    check::{Check, CheckName, Route, Rules, Secret, Target, Thresholds},
     observation::{Failure, Observation, Phase, Response},
 };
 
 mod broken;
+mod certificates;
 mod good;
 mod http2;
 mod kept;
@@ -45,6 +46,7 @@ pub(crate) fn get(url: &str) -> Target {
         body: None,
         max_redirects: 3,
         max_body: 64 * 1024,
+        route: Route::default(),
     }
 }
 

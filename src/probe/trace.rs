@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::observation::Phase;
+use crate::observation::{Certificate, Phase};
 
 tokio::task_local! {
     /// The note of the probe that is running in this task.
@@ -29,6 +29,7 @@ struct Marks {
     lookup_began: Option<Instant>,
     dns: Option<Duration>,
     dialled: Option<Duration>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Trace {
@@ -71,6 +72,15 @@ impl Trace {
                 .dialled
                 .map(|all| all.saturating_sub(dns.unwrap_or_default())),
         )
+    }
+
+    /// What the newest dial was shown.
+    pub(super) fn shown(&self) -> Option<Arc<Certificate>> {
+        self.marks().certificate.clone()
+    }
+
+    pub(super) fn shows(&self, certificate: Option<Arc<Certificate>>) {
+        self.marks().certificate = certificate;
     }
 
     pub(super) fn lookup_begins(&self) {

@@ -14,7 +14,7 @@ use super::{
     request::{DEFAULT_MAX_BODY, DEFAULT_MAX_REDIRECTS},
     timing::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT},
 };
-use crate::check::{Check, CheckName, Rules, Target, Thresholds};
+use crate::check::{Check, CheckName, Route, Rules, Target, Thresholds};
 
 /// Object names travel as one subject token, in base64.
 const MAX_OBJECT: usize = 1024;
@@ -160,6 +160,7 @@ pub fn ad_hoc(url: &str) -> Result<Check, String> {
             body: None,
             max_redirects: DEFAULT_MAX_REDIRECTS,
             max_body: DEFAULT_MAX_BODY,
+            route: Route::default(),
         },
         interval: DEFAULT_INTERVAL,
         timeout: DEFAULT_TIMEOUT,

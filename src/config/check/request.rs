@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     super::{book::Book, fields::Fields, tree::Value, value::text},
-    Defaults,
+    Defaults, route,
 };
 use crate::check::{Secret, Target};
 
@@ -27,6 +27,7 @@ pub(super) fn read(
     let body = fields.secret("body", book);
     let max_redirects = max_redirects(fields, book).or(defaults.max_redirects);
     let max_body = max_body(fields, book).or(defaults.max_body);
+    let route = route::read(fields, &defaults.route, book);
     Some(Target {
         url: url?,
         method,
@@ -34,6 +35,7 @@ pub(super) fn read(
         body,
         max_redirects: max_redirects.unwrap_or(DEFAULT_MAX_REDIRECTS),
         max_body: max_body.unwrap_or(DEFAULT_MAX_BODY),
+        route,
     })
 }
 

@@ -20,6 +20,7 @@ fn sample(setting: &Setting) -> (String, String) {
         (Kind::Text, "listen") => text("127.0.0.1:9999"),
         (Kind::Text, "sync_interval") => text("always"),
         (Kind::Text, "method") => text("POST"),
+        (Kind::Text, "ca" | "client_cert" | "client_key") => text("sample.pem"),
         (Kind::Text, _) => text("sample"),
         (Kind::Duration, "timeout") => text("2s"),
         (Kind::Duration, "keep" | "max_age") => text("7m"),
@@ -43,6 +44,8 @@ fn company(setting: &Setting) -> &'static str {
         "password" => "user = \"x\"\n",
         "tls_cert" => "tls_key = \"x\"\n",
         "tls_key" => "tls_cert = \"x\"\n",
+        "client_cert" => "client_key = \"x.pem\"\n",
+        "client_key" => "client_cert = \"x.pem\"\n",
         _ => "",
     }
 }
@@ -97,9 +100,10 @@ fn every_setting_can_be_a_variable() {
             &raw
         };
         let by_file = config(&file(setting, &value).replace("X-Sample", "x-sample"), &[]);
-        let around = match company(setting) {
-            "" => API.to_owned(),
-            company => format!("[nats]\n{company}\n{API}"),
+        let around = match (company(setting), *section) {
+            ("", _) => API.to_owned(),
+            (company, "check") => format!("{API}{company}"),
+            (company, section) => format!("[{section}]\n{company}\n{API}"),
         };
         assert_eq!(config(&around, &[(&variable, raw)]), by_file, "{variable}");
     }

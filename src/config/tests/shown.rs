@@ -152,6 +152,7 @@ fail_after = 1
 recover_after = 1
 max_redirects = 10
 max_body = 1048576
+trust = "verified"
 "#;
     assert_eq!(show(&config(text, &[("KEY", "k")])), expected);
 }

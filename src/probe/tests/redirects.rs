@@ -18,7 +18,7 @@ async fn routed(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> List
     .await
 }
 
-fn to(status: u16, location: &str) -> String {
+pub(super) fn to(status: u16, location: &str) -> String {
     format!("HTTP/1.1 {status} Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
 }
 

@@ -2,11 +2,19 @@
 
 use std::{io, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyPair, date_time_ymd,
+};
 use tokio::{net::TcpStream, sync::Notify};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{PrivateKeyDer, pem::PemObject as _},
+        server::{NoClientAuth, danger::ClientCertVerifier},
+    },
     server::TlsStream,
 };
 
@@ -15,7 +23,9 @@ use super::{target::Accepted, *};
 /// Who signs certificates in these tests.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: Vec<u8>,
+    certificate: Certificate,
+    /// What leads from here to a root: itself, unless it is one.
+    path: Vec<Vec<u8>>,
 }
 
 impl Authority {
@@ -23,33 +33,64 @@ impl Authority {
         Self::called("us")
     }
 
-    fn called(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
+    pub(super) fn called(name: &str) -> Self {
+        let params = issuing(name);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        let certificate = params.self_signed(&key).unwrap();
         Self {
             issuer: Issuer::new(params, key),
             certificate,
+            path: Vec::new(),
         }
+    }
+
+    /// One that this one vouches for, until `year` begins.
+    pub(super) fn intermediate(&self, name: &str, year: i32) -> Self {
+        let mut params = issuing(name);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self {
+            path: vec![certificate.der().to_vec()],
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
+    }
+
+    pub(super) fn der(&self) -> Vec<u8> {
+        self.certificate.der().to_vec()
+    }
+
+    pub(super) fn pem(&self) -> String {
+        self.certificate.pem()
     }
 
     /// A prober that trusts it.
     pub(super) fn trusted(&self) -> Prober {
         let settings = ProberSettings {
             max_silence: SHORT,
-            extra_roots: vec![self.certificate.clone()],
+            extra_roots: vec![self.der()],
             ..ProberSettings::default()
         };
         Prober::new(&settings).unwrap()
     }
 
-    /// What a target for `params` needs.
-    fn certify(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
+    /// A certificate for `params`, and what leads to a root.
+    pub(super) fn sign(&self, params: &CertificateParams) -> Chain {
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        acceptor(certificate.der().to_vec(), &key, alpn)
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        let mut certificates = vec![leaf.der().to_vec()];
+        certificates.extend(self.path.clone());
+        Chain {
+            certificates,
+            leaf: leaf.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// What a target for `params` needs.
+    pub(super) fn certify(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
+        self.sign(params).acceptor(alpn)
     }
 
     /// A target called `localhost` that speaks one of `alpn`.
@@ -58,20 +99,72 @@ impl Authority {
     }
 }
 
-fn named(name: &str) -> CertificateParams {
+fn issuing(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+pub(super) fn named(name: &str) -> CertificateParams {
     CertificateParams::new([name.to_owned()]).unwrap()
 }
 
-fn acceptor(certificate: Vec<u8>, key: &KeyPair, alpn: &[&str]) -> TlsAcceptor {
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.into()], key)
-        .unwrap();
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    TlsAcceptor::from(Arc::new(config))
+/// A certificate, what leads from it to a root, and its key.
+#[derive(Clone)]
+pub(super) struct Chain {
+    certificates: Vec<Vec<u8>>,
+    leaf: String,
+    key: String,
+}
+
+impl Chain {
+    pub(super) fn self_signed(params: &CertificateParams) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.self_signed(&key).unwrap();
+        Self {
+            certificates: vec![leaf.der().to_vec()],
+            leaf: leaf.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// Shows the certificate of `other` as well.
+    pub(super) fn with(mut self, other: &Authority) -> Self {
+        self.certificates.push(other.der());
+        self
+    }
+
+    pub(super) fn pem(&self) -> String {
+        self.leaf.clone()
+    }
+
+    pub(super) fn key_pem(&self) -> String {
+        self.key.clone()
+    }
+
+    pub(super) fn acceptor(&self, alpn: &[&str]) -> TlsAcceptor {
+        self.serving(Arc::new(NoClientAuth), alpn)
+    }
+
+    /// Asks whoever connects for a certificate.
+    pub(super) fn acceptor_asking(&self, asks: Arc<dyn ClientCertVerifier>) -> TlsAcceptor {
+        self.serving(asks, &[])
+    }
+
+    fn serving(&self, asks: Arc<dyn ClientCertVerifier>, alpn: &[&str]) -> TlsAcceptor {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let certificates = self.certificates.iter().cloned();
+        let mut config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(asks)
+            .with_single_cert(certificates.map(Into::into).collect(), key)
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
 }
 
 /// Lets `serve` do with each connection what it wants, after the handshake.
@@ -93,7 +186,7 @@ where
     .await
 }
 
-async fn answering(acceptor: TlsAcceptor) -> Listening {
+pub(super) async fn answering(acceptor: TlsAcceptor) -> Listening {
     over_tls(acceptor, |mut accepted| async move {
         while accepted.request().await.is_some() {
             accepted.say(OK).await?;
@@ -140,9 +233,8 @@ async fn a_certificate_that_does_not_hold_is_refused_and_said_why() {
     let why = refused(&authority, stranger.localhost(&[])).await;
     assert_eq!(why, "the certificate's issuer is not trusted");
 
-    let key = KeyPair::generate().unwrap();
-    let own = named("localhost").self_signed(&key).unwrap().der().to_vec();
-    let why = refused(&authority, acceptor(own, &key, &[])).await;
+    let own = Chain::self_signed(&named("localhost"));
+    let why = refused(&authority, own.acceptor(&[])).await;
     assert_eq!(why, "the certificate's issuer is not trusted");
 
     let mut expired = named("localhost");
