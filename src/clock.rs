@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use crate::trial;
+
 /// A moment in wall-clock time, in whole milliseconds since the Unix epoch.
 ///
 /// Written as RFC 3339 in UTC with milliseconds: `2026-11-23T18:56:00.123Z`.
@@ -23,7 +25,8 @@ pub fn now() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    Timestamp(trial::shifted(ms))
 }
 
 impl Timestamp {

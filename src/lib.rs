@@ -32,7 +32,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`near`], [`pulse`], [`tasks`] | how trouble is told; time; near-miss names; whether a loop turns; the one place that spawns |
+//! | ground | [`error`], [`clock`], [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
@@ -103,6 +103,7 @@ pub mod serve;
 pub mod sharing;
 pub mod store;
 pub mod tasks;
+pub mod trial;
 pub mod triggers;
 pub mod verdict;
 pub mod worker;

@@ -14,13 +14,18 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     announcer::Announcer,
     check::{Check, CheckName},
+    observation::Observation,
     probe::Prober,
     recorder::Recorder,
     report::{Trigger, Verdict},
@@ -56,6 +61,10 @@ pub struct Runner {
     recorder: Recorder,
     tasks: Tasks,
 }
+
+/// A probe that ends so long after its timeout was not watched meanwhile: the
+/// process was stopped, or had no CPU.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// So many may wait for one check. Others are handed back to the queue.
 const MAX_WAITERS: usize = 4096;
@@ -226,6 +235,18 @@ impl Runner {
         });
     }
 
+    /// Probes; once more when this process itself stood still beyond the
+    /// timeout, which would be told as a failure of the target.
+    async fn observe(&self, check: &Check) -> Observation {
+        let began = Instant::now();
+        let seen = self.prober.probe(&check.target, check.timeout).await;
+        if seen.failure.is_none() || began.elapsed() < check.timeout + STOOD_STILL {
+            return seen;
+        }
+        tracing::debug!(check = %check.name, "stood still during a probe; probing again");
+        self.prober.probe(&check.target, check.timeout).await
+    }
+
     async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
         // The semaphores are never closed.
         let _host = cell.host.acquire().await.ok()?;
@@ -237,10 +258,7 @@ impl Runner {
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));
         }
-        let observation = self
-            .prober
-            .probe(&cell.check.target, cell.check.timeout)
-            .await;
+        let observation = self.observe(&cell.check).await;
         let judgement = guarded(|| cell.judge.judge(&observation));
         let standing = cell.fold(&judgement, observation.started_at, false);
         let making = Making::new(trigger, &self.instance, nuid::next().to_string());

@@ -18,7 +18,7 @@ use crate::{
     error::Chain,
     report::Trigger,
     runner::{Cell, Runner},
-    store::{Link, Store, StoreError, read::Known, slots::Slot, taken::ACK_WAIT},
+    store::{Link, Store, StoreError, read::Known, slots::Slot, taken::ack_wait},
     tasks::Tasks,
     triggers::Cells,
 };
@@ -95,7 +95,7 @@ impl Sharing {
     }
 
     async fn handle(&self, slot: Slot) {
-        let mut beat = tokio::time::interval(ACK_WAIT / 3);
+        let mut beat = tokio::time::interval(ack_wait() / 3);
         beat.reset();
         let mut running = std::pin::pin!(self.run(&slot));
         loop {

@@ -5,7 +5,11 @@
 //! acknowledged. A crash at any of these arrows leaves the request in the
 //! queue, and the next worker goes on from what is recorded.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
@@ -18,13 +22,14 @@ use crate::{
     runner::{Cell, Runner},
     sharing::Sharing,
     store::{
-        Link, Store, StoreError,
+        Link, Store, StoreError, Trouble,
         ledger::Recorded,
         queue::{Delivered, Queue, URL_TOKEN},
-        taken::ACK_WAIT,
+        taken::ack_wait,
         write,
     },
     tasks::Tasks,
+    trial,
     triggers::Cells,
 };
 
@@ -34,11 +39,19 @@ const AHEAD: usize = 256;
 const IN_HAND: usize = 4096;
 /// A request that was delivered so often has killed its workers.
 const MAX_DELIVERIES: u64 = 10;
+/// One that was delivered so often may be what kills them: it waits for its
+/// turn, so that those it would take along get theirs before it.
+const SUSPECT_DELIVERIES: u64 = 2;
+/// Turns come within this time.
+const TURNS: Duration = Duration::from_secs(2);
 /// Instances may know different checks: a request for one that this instance
 /// does not know goes back so often before it is refused.
 const UNKNOWN_DELIVERIES: u64 = 3;
 /// A request that waited longer than this is refused.
 const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
+/// A run is recorded in so many attempts while NATS does not answer, or its
+/// request comes again.
+const ATTEMPTS: u32 = 10;
 /// A finished run is stored within this time, or the request comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -136,7 +149,7 @@ impl Worker {
     }
 
     async fn handle(&self, request: Delivered) {
-        let mut beat = tokio::time::interval(ACK_WAIT / 3);
+        let mut beat = tokio::time::interval(ack_wait() / 3);
         beat.reset();
         let mut seen_through = std::pin::pin!(self.see_through(&request));
         loop {
@@ -161,6 +174,9 @@ impl Worker {
                 return Ok(request.taken.done().await?);
             }
         };
+        if request.deliveries > SUSPECT_DELIVERIES {
+            tokio::time::sleep(turn(id, request.deliveries)).await;
+        }
         let (asked, cell) = self.asked(request);
         let record = match self.store.recorded(id).await? {
             Some(record) => {
@@ -185,6 +201,7 @@ impl Worker {
             self.leave_trace(id.as_str(), &asked, &refusal).await?;
         }
         self.store.tell(id, &record).await?;
+        trial::step("told", id.as_str());
         Ok(request.taken.done().await?)
     }
 
@@ -196,6 +213,7 @@ impl Worker {
         asked: &str,
         cell: &Arc<Cell>,
     ) -> Result<Record, Later> {
+        trial::step("delivered", id.as_str());
         if self.store.settings().shared {
             Sharing::catch_up(&self.store, cell).await?;
         }
@@ -203,15 +221,46 @@ impl Worker {
         let joined = joined.ok_or(Later(Duration::from_secs(1)))?;
         // A run that is cut short drops its waiters.
         let run = joined.await.map_err(|_| Later(Duration::ZERO))?;
-        self.keep_answer(&run).await?;
+        trial::step("ran", id.as_str());
+        self.insist(|| self.keep_answer(&run)).await?;
+        trial::step("kept", id.as_str());
         let record = Record::new(asked.to_owned(), Outcome::Run(run.id().to_owned()));
-        match self.store.record(id, &record).await? {
+        match self.insist(|| self.store.record(id, &record)).await? {
             Recorded::Made => {
+                trial::step("recorded", id.as_str());
                 let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
                 stored.await.map_err(|_| Later(Duration::from_secs(1)))?;
+                trial::step("stored", id.as_str());
                 Ok(record)
             }
             Recorded::Found(found) => Ok(found),
+        }
+    }
+
+    /// Asks NATS again when it does not answer: the run is made, and given up
+    /// it would cost the target a second probe. Only for what comes out the
+    /// same however often it is asked.
+    async fn insist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut link = self.store.link();
+        let mut left = ATTEMPTS;
+        loop {
+            left -= 1;
+            let error = match ask().await {
+                Err(error) if error.trouble == Trouble::Away && left > 0 => error,
+                done => return done,
+            };
+            tracing::debug!(error = %Chain(&error), "a run is not recorded yet");
+            let back = async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                drop(link.wait_for(|link| *link == Link::Ready).await);
+            };
+            tokio::select! {
+                () = self.tasks.stop().cancelled() => return Err(error),
+                () = back => {}
+            }
         }
     }
 
@@ -305,6 +354,15 @@ impl Worker {
         });
         Ok(self.store.announce_refusal(id, &event).await?)
     }
+}
+
+/// How long a suspect waits: another while at each delivery, and the same for
+/// the same one, so that over several each comes before any other.
+fn turn(id: &RequestId, deliveries: u64) -> Duration {
+    let mut hasher = std::hash::DefaultHasher::new();
+    (id, deliveries).hash(&mut hasher);
+    let ms = u64::try_from(TURNS.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(hasher.finish() % ms)
 }
 
 /// Why a request cannot be done here.

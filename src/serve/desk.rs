@@ -21,6 +21,7 @@ use crate::{
     run::Run,
     runner::{Cell, Runner},
     store::{Store, StoreError, Trouble, read::Known},
+    trial,
     triggers::Cells,
     worker::{find, unknown},
 };
@@ -124,6 +125,7 @@ impl Desk {
         let _leaving = self.wait_for(id, tell);
         let mut accepted = self.enqueue(token, id, deadline).await?;
         self.runner.learn(accepted.sequence);
+        trial::step("accepted", id.as_str());
         loop {
             // A duplicate may have come to something long ago.
             if accepted.duplicate

@@ -159,6 +159,8 @@ impl Keeper {
                     said = None;
                     self.ready(&drift);
                 }
+                // The connection was given up on purpose.
+                Err(_) if self.store.closing.load(Ordering::Relaxed) => return,
                 Err(error) => {
                     settled = false;
                     let text = Chain(&error).to_string();

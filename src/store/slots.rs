@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt as _, future::join_all};
 
 use super::{
     SLOT_STREAM, Store, StoreError, Trouble,
-    taken::{self, ACK_WAIT, Taken},
+    taken::{self, Taken, ack_wait},
     trouble,
 };
 
@@ -63,7 +63,7 @@ impl Store {
             durable_name: Some(CONSUMER.to_owned()),
             ack_policy: AckPolicy::Explicit,
             deliver_policy: DeliverPolicy::All,
-            ack_wait: ACK_WAIT,
+            ack_wait: ack_wait(),
             max_deliver: -1,
             max_ack_pending: MAX_ACK_PENDING,
             ..pull::Config::default()

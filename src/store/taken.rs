@@ -8,9 +8,15 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
 use super::{Store, StoreError, Trouble};
+use crate::trial;
 
 /// A message whose worker is silent for so long is handed to another.
-pub const ACK_WAIT: Duration = Duration::from_secs(30);
+const ACK_WAIT: Duration = Duration::from_secs(30);
+
+/// How long that is: as above, unless a test cannot wait.
+pub fn ack_wait() -> Duration {
+    trial::ack_wait(ACK_WAIT)
+}
 
 /// A message, delivered.
 #[derive(Debug)]

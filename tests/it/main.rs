@@ -20,6 +20,7 @@ mod support;
 mod cluster;
 mod commands;
 mod compat;
+mod crashes;
 mod embedded;
 mod failures;
 mod history;

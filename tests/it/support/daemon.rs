@@ -114,6 +114,11 @@ impl Daemon {
         wait::until("the daemon ends", async || self.child.try_wait().unwrap()).await
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Everything logged so far.
     pub fn log(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.home.path().join("log")).unwrap();
@@ -149,26 +154,31 @@ impl Daemon {
 
     /// Waits for the HTTP listener, and returns its URL.
     pub async fn http(&self) -> String {
-        let fields = self.says("listening").await;
-        format!("http://{}", fields["address"].as_str().unwrap())
+        self.says("listening").await;
+        // The newest, should it have been started again.
+        let log = self.log();
+        let line = log.iter().rfind(|line| line["message"] == "listening");
+        format!("http://{}", line.unwrap()["address"].as_str().unwrap())
     }
 
     /// What `/readyz` says.
     pub async fn readyz(&self) -> (u16, Value) {
-        let answer = reqwest::get(format!("{}/readyz", self.http().await))
-            .await
-            .unwrap();
+        self.try_readyz().await.expect("the daemon answers")
+    }
+
+    async fn try_readyz(&self) -> Option<(u16, Value)> {
+        let url = format!("{}/readyz", self.http().await);
+        let answer = reqwest::get(url).await.ok()?;
         let code = answer.status().as_u16();
-        (
-            code,
-            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap(),
-        )
+        let body = answer.bytes().await.ok()?;
+        Some((code, serde_json::from_slice(&body).unwrap()))
     }
 
     /// Waits until NATS is usable for it.
     pub async fn ready(&self) {
         wait::until("the daemon is ready", async || {
-            (self.readyz().await.0 == 200).then_some(())
+            // One that was just started may not listen yet.
+            (self.try_readyz().await?.0 == 200).then_some(())
         })
         .await;
     }

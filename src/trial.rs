@@ -1,0 +1,52 @@
+//! What tests may turn: a build with debug assertions dies at a step, keeps
+//! another time, or is given up sooner, as these variables say. A release
+//! build has none of this.
+
+use std::time::Duration;
+
+/// Ends the process right after this step of a request: `ran` for any, `ran
+/// order-66` for the one with that id.
+pub const CRASH_AT: &str = "SUPERCHECK_TRIAL_CRASH_AT";
+/// Milliseconds by which the wall clock is ahead; behind, when negative.
+pub const CLOCK_AHEAD: &str = "SUPERCHECK_TRIAL_CLOCK_AHEAD_MS";
+/// Milliseconds after which a message whose worker is silent goes to another.
+pub const ACK_WAIT: &str = "SUPERCHECK_TRIAL_ACK_WAIT_MS";
+
+/// The steps of a request after which a crash is tried.
+pub const STEPS: [&str; 7] = [
+    "accepted",
+    "delivered",
+    "ran",
+    "kept",
+    "recorded",
+    "stored",
+    "told",
+];
+
+/// Ends the process as a crash does, if this is the step that was named.
+pub fn step(name: &str, id: &str) {
+    debug_assert!(STEPS.contains(&name), "{name} is not in the list");
+    let Some(at) = told(CRASH_AT) else { return };
+    let (step, whose) = at.split_once(' ').unwrap_or((&at, id));
+    if step == name && whose == id {
+        std::process::abort();
+    }
+}
+
+/// The time `ms` by a clock that may be wrong on purpose.
+pub(crate) fn shifted(ms: u64) -> u64 {
+    let ahead = told(CLOCK_AHEAD).and_then(|ahead| ahead.parse().ok());
+    ms.saturating_add_signed(ahead.unwrap_or(0))
+}
+
+/// `usual`, unless a test cannot wait so long.
+pub(crate) fn ack_wait(usual: Duration) -> Duration {
+    let ms = told(ACK_WAIT).and_then(|ms| ms.parse().ok());
+    ms.map_or(usual, Duration::from_millis)
+}
+
+fn told(name: &str) -> Option<String> {
+    cfg!(debug_assertions)
+        .then(|| std::env::var(name).ok())
+        .flatten()
+}
