@@ -97,6 +97,14 @@ async def ask(nc, subject, body, id=None, timeout_ms=None):
     return {"body": reply.data.decode(), "code": code and int(code), "error": headers.get("Nats-Service-Error")}
 
 
+async def put(nc, subject, body, id=None, timeout_ms=None):
+    """One JetStream publish and its acknowledgement."""
+    headers = {"Nats-Msg-Id": id} if id else None
+    timeout = (timeout_ms or 5_000) / 1_000
+    ack = await nc.jetstream().publish(subject, body.encode(), timeout=timeout, headers=headers)
+    return {"stream": ack.stream, "seq": ack.seq, "duplicate": bool(ack.duplicate)}
+
+
 async def open_both(nc):
     await objects(nc)
     await values(nc)
@@ -147,12 +155,15 @@ async def request(nc, subject, body, id=None):
 
 
 async def requests(nc, subject):
-    async def one(body, id=None, timeout_ms=None):
+    async def one(body, id=None, timeout_ms=None, publish=None):
         try:
-            answer = await ask(nc, subject, body, id, timeout_ms)
+            if publish:
+                answer = await put(nc, publish, body, id, timeout_ms)
+            else:
+                answer = await ask(nc, subject, body, id, timeout_ms)
         except Exception as error:
             answer = {"body": None, "code": None, "error": reason(error)}
-        out({"id": id, **answer})
+        out({"id": id, "publish": publish, **answer})
 
     # A thread reads the lines, so that answers are taken and printed while stdin is still open.
     asked = []
@@ -162,8 +173,7 @@ async def requests(nc, subject):
 
 
 async def publish(nc, subject, body, id=None):
-    ack = await nc.jetstream().publish(subject, body.encode(), headers={"Nats-Msg-Id": id} if id else None)
-    out({"stream": ack.stream, "seq": ack.seq, "duplicate": bool(ack.duplicate)})
+    out(await put(nc, subject, body, id))
 
 
 COMMANDS = {

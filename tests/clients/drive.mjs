@@ -41,6 +41,13 @@ async function ask(client, nc, subject, body, id, timeout) {
   };
 }
 
+/** One JetStream publish and its acknowledgement. */
+async function put(client, nc, subject, body, id, timeout) {
+  const options = { msgID: id, timeout: timeout ?? 5_000 };
+  const { stream, seq, duplicate = false } = await client.jetstream(nc).publish(subject, bytes(body), options);
+  return { stream, seq, duplicate };
+}
+
 const commands = {
   async open(client, nc) {
     await client.objects(nc);
@@ -96,22 +103,25 @@ const commands = {
   },
 
   // A request is sent as soon as its line is read, so that a test can also keep stdin open and send some later.
+  // A line with a `publish` subject is a JetStream publish, whose answer is its acknowledgement.
   async requests(client, nc, subject) {
     const asked = [];
     for await (const line of createInterface({ input: process.stdin })) {
-      const { body, id = null, timeout_ms } = JSON.parse(line);
+      const { publish = null, body, id = null, timeout_ms } = JSON.parse(line);
+      const answer = publish
+        ? put(client, nc, publish, body, id, timeout_ms)
+        : ask(client, nc, subject, body, id, timeout_ms);
       asked.push(
-        ask(client, nc, subject, body, id, timeout_ms)
+        answer
           .catch((error) => ({ body: null, code: null, error: client.reason(error) }))
-          .then((answer) => print({ id, ...answer })),
+          .then((answer) => print({ id, publish, ...answer })),
       );
     }
     await Promise.all(asked);
   },
 
   async publish(client, nc, subject, body, id) {
-    const { stream, seq, duplicate = false } = await client.jetstream(nc).publish(subject, bytes(body), { msgID: id });
-    print({ stream, seq, duplicate });
+    print(await put(client, nc, subject, body, id));
   },
 };
 

@@ -1,36 +1,12 @@
 //! A cluster of three nats-servers, every bucket on all of them, while they
 //! are killed one by one.
 
-use std::{collections::BTreeSet, net::TcpListener, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use async_nats::HeaderMap;
 use serde_json::Value;
 
 use crate::support::{daemon::Daemon, nats::Nats, target::Target, wait};
-
-/// Three servers that know each other.
-async fn cluster() -> Vec<Nats> {
-    // Kept open together, so that the ports differ.
-    let listeners: Vec<_> = (0..3)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    let ports: Vec<_> = listeners
-        .iter()
-        .map(|at| at.local_addr().unwrap().port())
-        .collect();
-    drop(listeners);
-    let routes: String = ports
-        .iter()
-        .map(|port| format!("\"nats://127.0.0.1:{port}\", "))
-        .collect();
-    let starts = ports.iter().enumerate().map(|(n, port)| {
-        let config = format!(
-            "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\" }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
-        );
-        async move { Nats::configured(&config).await }
-    });
-    futures_util::future::join_all(starts).await
-}
 
 /// Asks with an id until there is an answer, at whichever server is there.
 async fn ask(servers: &str, check: &str, id: &str) -> Value {
@@ -62,7 +38,7 @@ async fn ask(servers: &str, check: &str, id: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
-    let mut nodes = cluster().await;
+    let mut nodes = Nats::cluster().await;
     let target = Target::start().await;
     let servers = nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",");
     let config = format!(

@@ -22,6 +22,7 @@ mod commands;
 mod compat;
 mod crashes;
 mod embedded;
+mod exactly_once;
 mod failures;
 mod history;
 mod main_path;

@@ -1,9 +1,11 @@
 //! What the tests are made of: servers, targets, daemons, clients, waiting.
 
+pub mod asker;
 pub mod clients;
 pub mod daemon;
 pub mod nats;
 pub mod proxy;
+pub mod stage;
 pub mod target;
 pub mod tools;
 pub mod wait;

@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use async_nats::jetstream;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::{tools, wait};
@@ -57,6 +59,30 @@ impl Nats {
         Self::begin(binary, home, config.replace("%STORE%", &store)).await
     }
 
+    /// Three servers that know each other.
+    pub async fn cluster() -> Vec<Self> {
+        // Kept open together, so that the ports differ.
+        let listeners: Vec<_> = (0..3)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
+        let ports: Vec<_> = listeners
+            .iter()
+            .map(|at| at.local_addr().unwrap().port())
+            .collect();
+        drop(listeners);
+        let routes: String = ports
+            .iter()
+            .map(|port| format!("\"nats://127.0.0.1:{port}\", "))
+            .collect();
+        let starts = ports.iter().enumerate().map(|(n, port)| {
+            let config = format!(
+                "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\" }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
+            );
+            async move { Self::configured(&config).await }
+        });
+        futures_util::future::join_all(starts).await
+    }
+
     async fn begin(binary: PathBuf, home: TempDir, config: String) -> Self {
         let child = spawn(&binary, &home, &config, None);
         let mut nats = Self {
@@ -84,6 +110,12 @@ impl Nats {
     /// Its URL.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
     /// Ends it as a crash does.

@@ -1,21 +1,26 @@
 //! A TCP proxy that can be cut and stalled, in front of a nats-server.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::watch,
 };
 
-/// Passes connections on to one port until they are cut.
+/// Passes connections on to one port.
 pub struct Proxy {
     port: u16,
-    open: Arc<AtomicBool>,
-    cut: Arc<Notify>,
+    state: Arc<watch::Sender<State>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Connections stay, and nothing passes.
+    Stalled,
+    /// Connections are closed, new ones at once.
+    Cut,
 }
 
 impl Proxy {
@@ -24,26 +29,12 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Self {
             port: listener.local_addr().unwrap().port(),
-            open: Arc::new(AtomicBool::new(true)),
-            cut: Arc::default(),
+            state: Arc::new(watch::Sender::new(State::Open)),
         };
-        let (open, cut) = (Arc::clone(&proxy.open), Arc::clone(&proxy.cut));
+        let state = Arc::clone(&proxy.state);
         tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                if !open.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let cut = Arc::clone(&cut);
-                tokio::spawn(async move {
-                    let cut = cut.notified();
-                    let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else {
-                        return;
-                    };
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut near, &mut far) => {}
-                        () = cut => {}
-                    }
-                });
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(pass(near, port, state.subscribe()));
             }
         });
         proxy
@@ -56,12 +47,34 @@ impl Proxy {
 
     /// Cuts all connections; new ones are closed at once until [`Self::mend`].
     pub fn cut(&self) {
-        self.open.store(false, Ordering::SeqCst);
-        self.cut.notify_waiters();
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Lets nothing through until [`Self::mend`].
+    pub fn stall(&self) {
+        self.state.send_replace(State::Stalled);
     }
 
     /// Lets connections through again.
     pub fn mend(&self) {
-        self.open.store(true, Ordering::SeqCst);
+        self.state.send_replace(State::Open);
+    }
+}
+
+async fn pass(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>) {
+    if *state.borrow() == State::Cut {
+        return;
+    }
+    let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else {
+        return;
+    };
+    let mut copy = std::pin::pin!(copy_bidirectional(&mut near, &mut far));
+    loop {
+        let now = *state.borrow_and_update();
+        tokio::select! {
+            _ = &mut copy, if now == State::Open => return,
+            () = std::future::ready(()), if now == State::Cut => return,
+            changed = state.changed() => if changed.is_err() { return },
+        }
     }
 }

@@ -25,6 +25,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// 200 with JSON whose `hit` numbers the answers of this path from 1.
+    pub fn numbered() -> Self {
+        Self::json(r#"{"status":"UP","hit":HIT}"#)
+    }
+
     /// 200 with this JSON.
     pub fn json(body: &str) -> Self {
         Self {
@@ -98,15 +103,18 @@ impl Target {
 
 async fn answer(State(target): State<Target>, request: Request<Body>) -> Response {
     let path = request.uri().path().to_owned();
-    let answer = {
+    let (answer, hit) = {
         let mut shared = target.shared.lock().unwrap();
-        *shared.hits.entry(path.clone()).or_default() += 1;
-        shared.answers.get(&path).cloned()
-    }
-    .unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
+        let hits = shared.hits.entry(path.clone()).or_default();
+        *hits += 1;
+        let hit = *hits;
+        (shared.answers.get(&path).cloned(), hit)
+    };
+    let answer = answer.unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
     }
     let status = StatusCode::from_u16(answer.status).unwrap();
-    (status, [("content-type", answer.content_type)], answer.body).into_response()
+    let body = answer.body.replace("HIT", &hit.to_string());
+    (status, [("content-type", answer.content_type)], body).into_response()
 }
