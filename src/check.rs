@@ -144,7 +144,7 @@ impl fmt::Debug for Target {
 }
 
 /// What a good answer is. Everything must hold.
-#[derive(Clone, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// HTTP statuses that pass; empty means 200 to 299.
     pub status: Vec<u16>,
@@ -152,8 +152,56 @@ pub struct Rules {
     pub max_latency: Option<Duration>,
     /// The body must be JSON.
     pub json: bool,
+    /// The dialect that the body is read in as a health document.
+    pub dialect: Dialect,
+    /// Who decides when the HTTP status and the document disagree.
+    pub on_disagreement: Disagreement,
+    /// So long before a certificate of the target's chain expires the run
+    /// warns; nothing: certificates are not watched.
+    pub certificate_warn: Duration,
     /// CEL conditions, as written.
     pub expect: Vec<Expect>,
+}
+
+/// A certificate that expires sooner than this is a warning.
+pub const CERTIFICATE_WARN: Duration = Duration::from_hours(14 * 24);
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            status: Vec::new(),
+            max_latency: None,
+            json: false,
+            dialect: Dialect::default(),
+            on_disagreement: Disagreement::default(),
+            certificate_warn: CERTIFICATE_WARN,
+            expect: Vec::new(),
+        }
+    }
+}
+
+/// The dialect that a body is read in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// The one that it is recognised to be in, if any.
+    #[default]
+    Recognised,
+    /// None: it is not read as a health document.
+    None,
+    /// This one; an answer in any other fails.
+    Named(&'static str),
+}
+
+/// Who decides when the HTTP status and the health document disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Disagreement {
+    /// The worse of the two.
+    #[default]
+    Worse,
+    /// The HTTP status; the document is shown.
+    Http,
+    /// The document, when it says how things are.
+    Document,
 }
 
 /// One CEL condition and what its failing means.

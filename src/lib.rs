@@ -32,7 +32,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
+//! | ground | [`error`], [`clock`], [`line`], [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
@@ -45,6 +45,7 @@
 //! - … decides when a check is due? [`schedule`], driven by [`triggers`].
 //! - … keeps a check from overlapping itself, and bounds concurrency? [`runner`].
 //! - … knows the JSON that readers see? [`report`].
+//! - … understands a target's own health document? [`verdict::document`].
 //! - … writes an object that foreign clients can read? [`store::write`] and
 //!   [`store::object`].
 //! - … keeps the newest results while NATS is away? [`recorder`].
@@ -89,6 +90,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod line;
 pub mod near;
 pub mod observation;
 pub mod probe;

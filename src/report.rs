@@ -17,7 +17,7 @@ pub use details::{
     Component, Document, Expectation, FailedAttempt, Headers, Maker, PhasesMs, RequestRef,
     ShownResponse, millis,
 };
-pub use status::{Freshness, Gate, Held, Status, Trigger, Verdict};
+pub use status::{Freshness, Gate, Health, Held, Status, Trigger, Verdict};
 
 /// The version of the wire form, the `v` of every document.
 pub const WIRE_VERSION: u32 = 1;

@@ -9,16 +9,24 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    check::{Expect, Rules},
+    check::{Dialect, Disagreement, Expect, Rules},
+    line::line,
     observation::{Observation, Response},
     report::{Document, Expectation, Verdict, millis},
 };
 
+pub mod document;
 pub mod expect;
 pub mod status;
 pub mod write_up;
 
+mod answer;
+mod certificate;
+mod rows;
+
+use answer::Answer;
 pub use expect::ExpectError;
+use rows::Rows;
 
 /// A check's rules, ready to judge with.
 #[derive(Debug)]
@@ -74,14 +82,14 @@ impl Judge {
         let body = observation
             .response
             .as_ref()
-            .map(parse)
-            .unwrap_or(Err(String::new()));
+            .map_or(Err(String::new()), parse);
         let mut rows = Rows::default();
+        let mut document = None;
         if let Some(failure) = &observation.failure {
             rows.not_met(Verdict::Fail, "an answer", failure.to_string());
         }
         if let Some(response) = &observation.response {
-            self.judge_status(response, &mut rows);
+            document = self.judge_answer(observation, response, body.as_ref().ok(), &mut rows);
             if let Some(limit) = self.rules.max_latency {
                 judge_latency(observation.latency, limit, &mut rows);
             }
@@ -91,10 +99,14 @@ impl Judge {
                     Err(why) => rows.not_met(Verdict::Fail, "the body is JSON", why.clone()),
                 }
             }
+        }
+        certificate::judge(observation, self.rules.certificate_warn, &mut rows);
+        if let Some(response) = &observation.response {
             let scope = expect::Scope {
                 observation,
                 response,
                 body: body.as_ref().ok(),
+                document: document.as_ref(),
             };
             for condition in &self.conditions {
                 match condition.judge(&scope) {
@@ -103,24 +115,37 @@ impl Judge {
                 }
             }
         }
-        rows.into_judgement(observation, body.is_ok())
+        rows.into_judgement(observation, document, body.is_ok())
     }
 
-    fn judge_status(&self, response: &Response, rows: &mut Rows) {
-        let status = response.status;
-        let (wanted, met) = if self.rules.status.is_empty() {
-            ("200 to 299".to_owned(), (200..300).contains(&status))
-        } else {
-            let list: Vec<_> = self.rules.status.iter().map(ToString::to_string).collect();
-            (list.join(", "), self.rules.status.contains(&status))
+    /// Judges the HTTP status and what the document says, which may disagree.
+    fn judge_answer(
+        &self,
+        observation: &Observation,
+        response: &Response,
+        body: Option<&Value>,
+        rows: &mut Rows,
+    ) -> Option<Document> {
+        let dialect = match observation.failure {
+            None => self.rules.dialect,
+            // Half a document is none.
+            Some(_) => Dialect::None,
         };
-        let expect = format!("HTTP status {wanted}");
-        if met {
-            rows.met(&expect);
-        } else {
-            let finding = format!("HTTP status {status}, expected {wanted}");
+        let reading = document::read(dialect, response, body, observation.started_at);
+        let answer = Answer {
+            rules: &self.rules,
+            status: response.status,
+            reading: reading.as_ref().ok().and_then(Option::as_ref),
+        };
+        answer.judge(rows);
+        if let Err(dialect) = reading
+            && self.rules.on_disagreement != Disagreement::Http
+        {
+            let expect = format!("a health document in `{dialect}`");
+            let finding = format!("the body is no health document in `{dialect}`");
             rows.not_met(Verdict::Fail, &expect, finding);
         }
+        reading.ok().flatten().map(|reading| reading.document)
     }
 }
 
@@ -148,6 +173,7 @@ fn parse(response: &Response) -> Result<Value, String> {
     }
     serde_json::from_slice(&response.body).map_err(|error| {
         let kind = response.header("content-type").unwrap_or("no content type");
+        let kind = line(kind, 80);
         format!("the body is not JSON ({kind}): {error}")
     })
 }
@@ -161,68 +187,6 @@ fn shown(duration: Duration) -> String {
         format!("{ms:.0} ms")
     } else {
         format!("{ms:.1} ms")
-    }
-}
-
-/// The rows of a judgement, while it is made.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<Expectation>,
-    /// The first of the worst findings.
-    worst: Option<(Verdict, String)>,
-    unmet: usize,
-}
-
-impl Rows {
-    fn met(&mut self, expect: &str) {
-        self.rows.push(Expectation {
-            expect: expect.to_owned(),
-            met: true,
-            finding: None,
-        });
-    }
-
-    fn not_met(&mut self, verdict: Verdict, expect: &str, finding: String) {
-        self.unmet += 1;
-        if self
-            .worst
-            .as_ref()
-            .is_none_or(|(worst, _)| verdict > *worst)
-        {
-            self.worst = Some((verdict, finding.clone()));
-        }
-        let finding = Some(finding);
-        self.rows.push(Expectation {
-            expect: expect.to_owned(),
-            met: false,
-            finding,
-        });
-    }
-
-    fn into_judgement(self, observation: &Observation, json: bool) -> Judgement {
-        let (verdict, message) = match self.worst {
-            Some((verdict, finding)) if self.unmet > 1 => {
-                (verdict, format!("{finding} (+{} more)", self.unmet - 1))
-            }
-            Some(worst) => worst,
-            None => {
-                let status = observation
-                    .response
-                    .as_ref()
-                    .map_or(0, |response| response.status);
-                (
-                    Verdict::Pass,
-                    format!("{status} in {}", shown(observation.latency)),
-                )
-            }
-        };
-        Judgement {
-            verdict,
-            message,
-            expectations: self.rows,
-            document: None,
-            json,
-        }
     }
 }
 

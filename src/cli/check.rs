@@ -20,7 +20,7 @@ use crate::{
     near::nearest,
     observation::Observation,
     probe::{Prober, ProberSettings},
-    report::{Expectation, Status, Trigger, millis},
+    report::{Component, Document, Expectation, Status, Trigger, millis},
     verdict::{
         Judge, Judgement,
         status::{Standing, Turn},
@@ -156,7 +156,8 @@ fn table(outcomes: &[Outcome]) -> String {
         ]);
     }
     let mut text = out::table(&["CHECK", "STATUS", "LATENCY", "HTTP", "MESSAGE"], &rows);
-    // One target is looked at closely: every expectation is shown.
+    // One target is looked at closely: every expectation and every part of its
+    // health document is shown.
     if let [outcome] = outcomes {
         for Expectation {
             expect,
@@ -171,6 +172,41 @@ fn table(outcomes: &[Outcome]) -> String {
                 .unwrap_or_default();
             text.push_str(&format!("  {mark}  {expect}{finding}\n"));
         }
+        if let Some(document) = &outcome.judgement.document {
+            text.push_str(&shown(document, colour));
+        }
+    }
+    text
+}
+
+/// A health document and its parts.
+fn shown(document: &Document, colour: bool) -> String {
+    let Document {
+        dialect,
+        status,
+        detail,
+        components,
+        omitted,
+        counts: _,
+    } = document;
+    let detail = detail
+        .as_ref()
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default();
+    let mut text = format!("\nhealth document ({dialect}) says {status}{detail}\n");
+    let row = |part: &Component| {
+        vec![
+            Cell::plain(&part.name),
+            Cell::health(part.status, colour),
+            Cell::plain(part.detail.as_deref().unwrap_or_default()),
+        ]
+    };
+    if !components.is_empty() {
+        let rows: Vec<_> = components.iter().map(row).collect();
+        text.push_str(&out::table(&["COMPONENT", "STATUS", "DETAIL"], &rows));
+    }
+    if *omitted > 0 {
+        text.push_str(&format!("and {omitted} more\n"));
     }
     text
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::Failure;
 use crate::{
     error::Exit,
-    report::{Status, Verdict},
+    report::{Health, Status, Verdict},
 };
 
 /// Whether stdout takes colour.
@@ -138,7 +138,16 @@ impl Cell {
 
     /// A status in its colour.
     pub fn status(value: Status, colour: bool) -> Self {
-        let word = value.as_str();
+        Self::coloured(value, value.as_str(), colour)
+    }
+
+    /// What a health document says, in the colour of the status that it amounts to.
+    pub fn health(value: Health, colour: bool) -> Self {
+        let status = value.verdict().map_or(Status::Unknown, of_verdict);
+        Self::coloured(status, value.as_str(), colour)
+    }
+
+    fn coloured(value: Status, word: &str, colour: bool) -> Self {
         Self {
             text: status(value, word, colour),
             width: word.len(),

@@ -9,7 +9,7 @@ use super::{
     tree::Node,
     value::{At, Given, Text},
 };
-use crate::check::{Check, CheckName, Route, Secret, Thresholds};
+use crate::check::{CERTIFICATE_WARN, Check, CheckName, Disagreement, Route, Secret, Thresholds};
 
 mod address;
 mod request;
@@ -30,6 +30,8 @@ pub(super) struct Defaults {
     max_body: Option<usize>,
     route: Route,
     max_latency: Option<Duration>,
+    on_disagreement: Disagreement,
+    certificate_warn: Duration,
     group: Option<String>,
     tags: Vec<String>,
 }
@@ -45,6 +47,9 @@ impl Defaults {
             max_body: request::max_body(&mut fields, book),
             route: route::read(&mut fields, &Route::default(), book),
             max_latency: rules::max_latency(&mut fields, book),
+            on_disagreement: rules::on_disagreement(&mut fields, book).unwrap_or_default(),
+            certificate_warn: rules::certificate_warn(&mut fields, book)
+                .unwrap_or(CERTIFICATE_WARN),
             group: fields.text("group", book).map(|group| group.value),
             tags: fields.texts("tags", book).unwrap_or_default(),
         };

@@ -271,8 +271,14 @@ impl<'a> Fields<'a> {
         let value = words.iter().find(|(word, _)| *word == found.value);
         if value.is_none() {
             let list: Vec<_> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            // A long list hides the word that was meant.
+            let near = nearest(&found.value, words.iter().map(|(word, _)| *word));
+            let hint = match near.filter(|_| list.len() > 4) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write {}", list.join(" or ")),
+            };
             book.mistake(&found.at, format!("{} is no `{name}`", found.said))
-                .hint(format!("write {}", list.join(" or ")));
+                .hint(hint);
         }
         value.map(|(_, value)| *value)
     }

@@ -2,6 +2,8 @@
 //! made from this table, and tests hold it against what is really read and
 //! against the annotated example.
 
+use crate::verdict::document::NAMES;
+
 /// Sections that hold settings.
 pub(super) const SECTIONS: [&str; 8] = [
     "nats",
@@ -70,6 +72,17 @@ const fn s(
     }
 }
 
+const ON_DISAGREEMENT: &[&str] = &["worse", "http", "document"];
+/// `auto`, `none`, and the names of [`NAMES`].
+const DIALECTS: &[&str] = &{
+    let mut words = ["auto"; NAMES.len() + 2];
+    let (_, rest) = words.split_at_mut(1);
+    let (none, names) = rest.split_at_mut(1);
+    none.copy_from_slice(&["none"]);
+    names.copy_from_slice(&NAMES);
+    words
+};
+
 /// Every setting, in the order of the annotated example. A row to a line reads best.
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
@@ -130,6 +143,8 @@ pub const SETTINGS: &[Setting] = &[
     s("defaults", "client_cert", Kind::Text, "", "path of the certificate to show, PEM"),
     s("defaults", "client_key", Kind::Text, "", "path of its key, PEM"),
     s("defaults", "max_latency", Kind::Duration, "", "a slower answer is a warning"),
+    s("defaults", "on_disagreement", Kind::Word(ON_DISAGREEMENT), "worse", "who decides when HTTP status and health document disagree"),
+    s("defaults", "certificate_warn", Kind::Duration, "14days", "a certificate that expires sooner is a warning; 0s: not watched"),
     s("defaults", "group", Kind::Text, "", "the group that checks are listed under"),
     s("defaults", "tags", Kind::Texts, "", "words to filter by"),
 
@@ -146,6 +161,9 @@ pub const SETTINGS: &[Setting] = &[
     s("check", "status", Kind::Numbers, "200 to 299", "HTTP statuses that pass"),
     s("check", "max_latency", Kind::Duration, "", "a slower answer is a warning"),
     s("check", "json", Kind::Truth, "false", "the body must be JSON"),
+    s("check", "dialect", Kind::Word(DIALECTS), "auto", "the dialect that the body is read in as a health document"),
+    s("check", "on_disagreement", Kind::Word(ON_DISAGREEMENT), "worse", "who decides when HTTP status and health document disagree"),
+    s("check", "certificate_warn", Kind::Duration, "14days", "a certificate that expires sooner is a warning; 0s: not watched"),
     s("check", "expect", Kind::Expect, "", "CEL conditions that must hold"),
     s("check", "fail_after", Kind::Number, "1", "failing runs in a row before `down`"),
     s("check", "recover_after", Kind::Number, "1", "runs in a row without a failure before `down` ends"),

@@ -6,7 +6,7 @@ use super::{
     Config, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval, check::route::TRUST,
     hide::without_userinfo,
 };
-use crate::check::{Check, Route, Secret, Severity};
+use crate::check::{Check, Dialect, Disagreement, Route, Rules, Secret, Severity};
 
 /// Writes `config` as TOML.
 pub fn show(config: &Config) -> String {
@@ -152,6 +152,7 @@ fn show_check(check: &Check, out: &mut Page) {
         out.duration("max_latency", latency);
     }
     out.plain("json", check.rules.json);
+    show_reading(&check.rules, out);
     if !check.rules.expect.is_empty() {
         let conditions: Vec<_> = check
             .rules
@@ -181,6 +182,26 @@ fn show_route(route: &Route, out: &mut Page) {
         out.path("client_cert", Some(&client.certificate));
         out.path("client_key", Some(&client.key));
     }
+}
+
+fn show_reading(rules: &Rules, out: &mut Page) {
+    out.text(
+        "dialect",
+        match rules.dialect {
+            Dialect::Recognised => "auto",
+            Dialect::None => "none",
+            Dialect::Named(name) => name,
+        },
+    );
+    out.text(
+        "on_disagreement",
+        match rules.on_disagreement {
+            Disagreement::Worse => "worse",
+            Disagreement::Http => "http",
+            Disagreement::Document => "document",
+        },
+    );
+    out.duration("certificate_warn", rules.certificate_warn);
 }
 
 /// The text, while it is written.

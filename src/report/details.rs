@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     clock::Timestamp,
     observation::{Observation, Phases},
-    report::Verdict,
+    report::{ComponentCounts, Health},
 };
 
 /// Response headers that a report may show; the rest may hold secrets.
@@ -95,10 +95,20 @@ impl Serialize for Headers {
 pub struct Document {
     /// Which of the known dialects it is in.
     pub dialect: Cow<'static, str>,
-    /// What it says of the whole; `null` when it says that it does not know.
-    pub status: Option<Verdict>,
-    /// The parts that it names.
+    /// What it says of the whole.
+    pub status: Health,
+    /// Why, as far as the document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The parts that it names; of a great many, the first, and the first of
+    /// those that do not pass.
     pub components: Vec<Component>,
+    /// How many more parts it names.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted: u32,
+    /// All parts by state. The summary says it.
+    #[serde(skip)]
+    pub counts: ComponentCounts,
 }
 
 /// One part named in a document.
@@ -106,11 +116,16 @@ pub struct Document {
 pub struct Component {
     /// Its name; names of nested parts are joined by `/`.
     pub name: String,
-    /// What the document says of it; `null` when it does not know.
-    pub status: Option<Verdict>,
+    /// What the document says of it.
+    pub status: Health,
     /// Why, as far as the document says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// An expectation and how it came out.

@@ -47,6 +47,56 @@ impl From<Severity> for Verdict {
     }
 }
 
+/// What a health document says, of the whole or of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It works.
+    Pass,
+    /// It works, but not as it should.
+    Warn,
+    /// It does not work.
+    Fail,
+    /// The document does not say, or not in words that are known.
+    Unknown,
+}
+
+impl Health {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self.verdict() {
+            Some(verdict) => verdict.as_str(),
+            None => "unknown",
+        }
+    }
+
+    /// What it makes of a verdict; nothing, when it is unknown.
+    pub const fn verdict(self) -> Option<Verdict> {
+        match self {
+            Self::Pass => Some(Verdict::Pass),
+            Self::Warn => Some(Verdict::Warn),
+            Self::Fail => Some(Verdict::Fail),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl From<Verdict> for Health {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Warn => Self::Warn,
+            Verdict::Fail => Self::Fail,
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// Of a check now: from verdicts, thresholds and freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -9,7 +9,7 @@ use cel::{Context, ExecutionError, Program, Value};
 use crate::{
     check::{Expect, Severity},
     observation::{Observation, Response},
-    report::Verdict,
+    report::{Document, Verdict},
 };
 
 mod explain;
@@ -71,6 +71,8 @@ pub struct Scope<'a> {
     pub response: &'a Response,
     /// Its body, when it is JSON.
     pub body: Option<&'a serde_json::Value>,
+    /// Its body as a health document, when it is one.
+    pub document: Option<&'a Document>,
 }
 
 /// Refuses what the parser might not survive.

@@ -7,10 +7,10 @@ use super::{expect::Condition, *};
 use crate::{
     check::Severity,
     clock::Timestamp,
-    observation::{Failure, Phase, Phases},
+    observation::{Certificate, Failure, Phase, Phases},
 };
 
-fn answer(status: u16, body: &str, latency_ms: u64) -> Observation {
+pub(super) fn answer(status: u16, body: &str, latency_ms: u64) -> Observation {
     Observation {
         started_at: Timestamp::from_millis(0),
         latency: Duration::from_millis(latency_ms),
@@ -26,6 +26,19 @@ fn answer(status: u16, body: &str, latency_ms: u64) -> Observation {
         }),
         failure: None,
         certificate: None,
+    }
+}
+
+/// A certificate that expired long ago.
+pub(super) fn certificate() -> Certificate {
+    Certificate {
+        subject: "CN=api.example.com".into(),
+        issuer: "CN=Example CA".into(),
+        not_after: Timestamp::from_millis(0),
+        chain_not_after: Timestamp::from_millis(0),
+        names: vec!["api.example.com".into(), "127.0.0.1".into()],
+        self_signed: false,
+        untrusted: None,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{
     clock::Timestamp,
     observation::Observation,
     report::{
-        ComponentCounts, Details, Document, FailedAttempt, Gate, Maker, Report, ShownResponse,
-        Summary, Trigger, Verdict, WIRE_VERSION, millis,
+        Details, FailedAttempt, Gate, Maker, Report, ShownResponse, Summary, Trigger, WIRE_VERSION,
+        millis,
     },
     verdict::{Judgement, status::Standing},
 };
@@ -72,7 +72,11 @@ pub fn write_up(
             .as_ref()
             .map(|response| response.status),
         message: judgement.message,
-        components: counts(judgement.document.as_ref()),
+        components: judgement
+            .document
+            .as_ref()
+            .map(|document| document.counts)
+            .unwrap_or_default(),
         consecutive: standing.consecutive,
         streak: (standing.streak != standing.consecutive).then_some(standing.streak),
         unknown_since: standing.unknown_since,
@@ -101,17 +105,4 @@ pub fn write_up(
         supercheck: Maker::this(),
     };
     Report { summary, details }
-}
-
-fn counts(document: Option<&Document>) -> ComponentCounts {
-    let mut counts = ComponentCounts::default();
-    for component in document.iter().flat_map(|document| &document.components) {
-        match component.status {
-            Some(Verdict::Pass) => counts.pass += 1,
-            Some(Verdict::Warn) => counts.warn += 1,
-            Some(Verdict::Fail) => counts.fail += 1,
-            None => {}
-        }
-    }
-    counts
 }

@@ -12,8 +12,8 @@ use super::{
     Defaults,
 };
 use crate::{
-    check::{Expect, Rules, Severity, Thresholds},
-    verdict::Judge,
+    check::{Dialect, Disagreement, Expect, Rules, Severity, Thresholds},
+    verdict::{Judge, document},
 };
 
 const EXAMPLE: &str = "write `expect = ['body.status == \"UP\"']`";
@@ -23,7 +23,32 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, book: &mut Book
         status: status(fields, book),
         max_latency: max_latency(fields, book).or(defaults.max_latency),
         json: fields.truth("json", book).unwrap_or(false),
+        dialect: dialect(fields, book),
+        on_disagreement: on_disagreement(fields, book).unwrap_or(defaults.on_disagreement),
+        certificate_warn: certificate_warn(fields, book).unwrap_or(defaults.certificate_warn),
         expect: expectations(fields, book),
+    }
+}
+
+fn dialect(fields: &mut Fields<'_>, book: &mut Book) -> Dialect {
+    let mut words = vec![("auto", Dialect::Recognised), ("none", Dialect::None)];
+    words.extend(document::NAMES.map(|name| (name, Dialect::Named(name))));
+    fields.word("dialect", &words, book).unwrap_or_default()
+}
+
+pub(super) fn on_disagreement(fields: &mut Fields<'_>, book: &mut Book) -> Option<Disagreement> {
+    let words = [
+        ("worse", Disagreement::Worse),
+        ("http", Disagreement::Http),
+        ("document", Disagreement::Document),
+    ];
+    fields.word("on_disagreement", &words, book)
+}
+
+pub(super) fn certificate_warn(fields: &mut Fields<'_>, book: &mut Book) -> Option<Duration> {
+    match fields.duration("certificate_warn", book) {
+        Given::Set(warn) => Some(warn.value),
+        Given::Unset | Given::Misread => None,
     }
 }
 

@@ -147,6 +147,9 @@ timeout = "3s"
 tags = ["eu"]
 max_latency = "1s 500ms"
 json = false
+dialect = "auto"
+on_disagreement = "worse"
+certificate_warn = "14days"
 expect = ["status == 200", { cel = 'body.a == "b"', severity = "warn" }]
 fail_after = 1
 recover_after = 1

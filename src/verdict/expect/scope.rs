@@ -8,10 +8,14 @@ use cel::{
 };
 
 use super::Scope;
-use crate::report::millis;
+use crate::{
+    clock::Timestamp,
+    observation::Certificate,
+    report::{Component, Document, millis},
+};
 
 /// The variables that an expectation may name.
-pub(super) const VARIABLES: [&str; 7] = [
+pub(super) const VARIABLES: [&str; 8] = [
     "status",
     "headers",
     "body",
@@ -19,6 +23,7 @@ pub(super) const VARIABLES: [&str; 7] = [
     "latency",
     "phases",
     "certificate",
+    "document",
 ];
 
 /// A list or object with more entries is not judged: one comprehension over
@@ -57,17 +62,55 @@ impl Scope<'_> {
             "certificate" => observation
                 .certificate
                 .as_ref()
-                .map_or(Value::Null, |certificate| {
-                    let left = certificate.chain_not_after.since(observation.started_at);
-                    map([
-                        ("subject", string(&certificate.subject)),
-                        ("issuer", string(&certificate.issuer)),
-                        ("expires_in", duration(left)),
-                    ])
-                }),
+                .map_or(Value::Null, |it| certificate(it, observation.started_at)),
+            "document" => self.document.map_or(Value::Null, document),
             _ => Value::Null,
         })
     }
+}
+
+fn certificate(certificate: &Certificate, now: Timestamp) -> Value {
+    // What has expired has less than nothing left.
+    let millis = |at: Timestamp| i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let left = millis(certificate.chain_not_after).saturating_sub(millis(now));
+    map([
+        ("subject", string(&certificate.subject)),
+        ("issuer", string(&certificate.issuer)),
+        ("not_after", timestamp(certificate.not_after)),
+        ("chain_not_after", timestamp(certificate.chain_not_after)),
+        (
+            "names",
+            Value::List(Arc::new(
+                certificate.names.iter().map(|name| string(name)).collect(),
+            )),
+        ),
+        ("self_signed", Value::Bool(certificate.self_signed)),
+        ("trusted", Value::Bool(certificate.untrusted.is_none())),
+        (
+            "expires_in",
+            Value::Duration(chrono::Duration::milliseconds(left)),
+        ),
+    ])
+}
+
+fn document(document: &Document) -> Value {
+    let component = |part: &Component| {
+        map([
+            ("name", string(&part.name)),
+            ("status", string(part.status.as_str())),
+            ("detail", string(part.detail.as_deref().unwrap_or_default())),
+        ])
+    };
+    let components = document.components.iter().map(component);
+    map([
+        ("dialect", string(&document.dialect)),
+        ("status", string(document.status.as_str())),
+        (
+            "detail",
+            string(document.detail.as_deref().unwrap_or_default()),
+        ),
+        ("components", Value::List(Arc::new(components.collect()))),
+    ])
 }
 
 /// The value of a variable when nothing is known, for the dry run.
@@ -91,6 +134,16 @@ fn string(text: &str) -> Value {
 
 fn duration(duration: Duration) -> Value {
     Value::Duration(chrono::Duration::from_std(duration).unwrap_or(chrono::Duration::MAX))
+}
+
+/// A moment; one after the last that there is in the calendar is that one.
+fn timestamp(at: Timestamp) -> Value {
+    let millis = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    let time = chrono::DateTime::from_timestamp_millis(millis);
+    Value::Timestamp(
+        time.unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
+            .into(),
+    )
 }
 
 fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
