@@ -32,7 +32,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`line`], [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
+//! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |

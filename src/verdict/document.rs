@@ -4,7 +4,7 @@
 //! A document is recognised by content type and shape, never by URL, with a
 //! few look-ups in the body that is parsed already. What is recognised in no
 //! dialect is no health document: it is not guessed at. Each dialect is one
-//! file and one line of [`READERS`].
+//! file and one line of a table.
 
 use serde_json::{Map, Value};
 
