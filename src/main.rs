@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use supercheck::{
-    cli::{self, Cli},
+    cli::{self, Cli, out},
     error::{Chain, Exit},
 };
 
-#[expect(clippy::print_stderr, reason = "this is where errors are told")]
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -27,9 +26,9 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) if cli::is_closed_pipe(&failure.error) => Exit::Ok.into(),
         Err(failure) => {
-            eprintln!("error: {}", Chain(failure.error.as_ref()));
+            out::tell(format_args!("error: {}", Chain(failure.error.as_ref())));
             if let Some(hint) = failure.hint {
-                eprintln!("hint: {hint}");
+                out::tell(format_args!("hint: {hint}"));
             }
             failure.exit.into()
         }

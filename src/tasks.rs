@@ -43,8 +43,8 @@ impl Tasks {
         self.tracker.spawn(async move {
             let guarded = AssertUnwindSafe(work).catch_unwind();
             if let Some(Err(_)) = abort.run_until_cancelled(guarded).await {
-                tracing::error!(task = name, "a task panicked; this is a bug in supercheck");
                 broken.send_replace(Some(name));
+                tracing::error!(task = name, "a task panicked; this is a bug in supercheck");
             }
         });
     }

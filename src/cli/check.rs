@@ -252,17 +252,15 @@ impl Progress {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "progress is not data")]
     fn done(&mut self, done: usize) {
         if self.shown {
-            eprint!("\r\x1b[K{done} of {} probed", self.all);
+            out::mutter(format_args!("\r\x1b[K{done} of {} probed", self.all));
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "progress is not data")]
     fn clear(&mut self) {
         if self.shown {
-            eprint!("\r\x1b[K");
+            out::mutter("\r\x1b[K");
         }
     }
 }

@@ -34,11 +34,10 @@ pub enum Schema {
 ///
 /// # Errors
 /// When it has mistakes.
-#[expect(clippy::print_stderr, reason = "warnings are not data")]
 pub fn run(global: &Global, verb: &Verb) -> Result<Exit, Failure> {
     let loaded = load::load(global.config.as_deref())?;
     for warning in &loaded.warnings {
-        eprintln!("{warning}");
+        out::tell(warning);
     }
     match verb {
         Verb::Check => {

@@ -75,7 +75,6 @@ impl std::convert::From<StoreError> for Failure {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "that there is nothing is no data")]
 fn none_is_unknown(
     last: Option<u64>,
     check: &CheckName,
@@ -85,7 +84,9 @@ fn none_is_unknown(
         return Ok(Exit::Ok);
     }
     let since = humantime::format_duration(options.since);
-    eprintln!("nothing is stored of `{check}` in the last {since}");
+    out::tell(format_args!(
+        "nothing is stored of `{check}` in the last {since}"
+    ));
     Ok(Exit::Unknown)
 }
 

@@ -59,7 +59,9 @@ pub fn begin(asked: Option<Format>, log: &Log) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(Wall)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // A log that nobody reads any more is no reason to panic.
+        .log_internal_errors(false);
     let began = match format {
         Format::Json => builder
             .json()

@@ -1,6 +1,9 @@
 //! What commands print: stdout, colour, tables, the runtime they run on.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    fmt,
+    io::{self, IsTerminal as _, Write as _},
+};
 
 use anyhow::Context as _;
 
@@ -42,6 +45,17 @@ pub fn write(bytes: &[u8]) -> Result<(), Failure> {
         .and_then(|()| out.flush())
         .context("write to stdout")
         .map_err(|error| Failure::new(Exit::Bug, error))
+}
+
+/// Writes a line of what is no data to stderr.
+pub fn tell(text: impl fmt::Display) {
+    mutter(format_args!("{text}\n"));
+}
+
+/// Writes to stderr, where a line is not complete yet.
+pub fn mutter(text: impl fmt::Display) {
+    // A reader that has gone hears nothing, which changes nothing.
+    drop(write!(io::stderr().lock(), "{text}"));
 }
 
 /// `text` in the colour of `status`, when stdout takes colour.

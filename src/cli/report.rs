@@ -22,10 +22,6 @@ pub struct Options {
 ///
 /// # Errors
 /// When NATS cannot be reached.
-#[expect(
-    clippy::print_stderr,
-    reason = "data goes to stdout, what is said of it to stderr"
-)]
 pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let loaded = load::load(global.config.as_deref())?;
     let target = options.target.as_str();
@@ -49,14 +45,14 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
             }
             return Ok(Exit::Ok);
         }
-        eprintln!("{}", absent(options, &loaded.config.store));
+        out::tell(absent(options, &loaded.config.store));
         if check.is_none()
             && let Some(near) = nearest(
                 target,
                 loaded.config.checks.iter().map(|check| check.name.as_str()),
             )
         {
-            eprintln!("hint: did you mean `{near}`?");
+            out::tell(format_args!("hint: did you mean `{near}`?"));
         }
         Ok(Exit::Unknown)
     })

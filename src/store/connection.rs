@@ -80,7 +80,7 @@ pub async fn connect(
             std::future::ready(())
         });
     let client = options
-        .connect(servers)
+        .connect(bare(servers))
         .await
         .map_err(|error| connect_error(url, error))?;
     let store = Store::new(client, settings, link_seen, closing, refusals);
@@ -116,7 +116,7 @@ pub async fn connect_now(
             std::future::ready(())
         });
     let client = options
-        .connect(servers)
+        .connect(bare(servers))
         .await
         .map_err(|error| connect_error(url, error))?;
     drop(link);
@@ -280,6 +280,18 @@ fn servers(url: &str) -> Result<Vec<ServerAddr>, StoreError> {
             let doing = format!("read the NATS URL `{}`", shown(url));
             StoreError::new(doing, Trouble::Other, error)
         })
+}
+
+/// The servers without user and password, which the client would log.
+fn bare(servers: Vec<ServerAddr>) -> Vec<ServerAddr> {
+    let bare = |server: ServerAddr| {
+        let mut url = server.clone().into_inner();
+        // Only a URL that can have neither refuses.
+        let stripped = url.set_username("").and(url.set_password(None));
+        let stripped = stripped.map(|()| ServerAddr::from_url(url));
+        stripped.ok().and_then(Result::ok).unwrap_or(server)
+    };
+    servers.into_iter().map(bare).collect()
 }
 
 /// User and password as the URL has them, or a token if it has one word.

@@ -202,3 +202,34 @@ async fn schemas_are_json() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_when_nobody_reads_the_log_any_more() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let (_home, mut command) = checking(&format!(
+        "[nats]\nurl = \"{}\"\n[http]\nlisten = \"\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"200ms\"\ntimeout = \"150ms\"",
+        nats.url(),
+        target.url("/")
+    ));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    // As much as it can say: every line fails.
+    command.arg("serve").env("RUST_LOG", "debug").stderr(writer);
+    let mut daemon = command.spawn().unwrap();
+    wait::until("runs", async || (target.hits("/") > 5).then_some(())).await;
+    let pid = i32::try_from(daemon.id()).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let exit = wait::until("it stops", async || daemon.try_wait().unwrap()).await;
+    assert_eq!(exit.code(), Some(0));
+}
+
+#[test]
+fn errors_that_nobody_reads_change_no_exit_code() {
+    let (_home, mut command) = checking("[[check]]\nname = \"Api\"");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let exit = command.args(["config", "check"]).stderr(writer).status();
+    assert_eq!(exit.unwrap().code(), Some(78));
+}

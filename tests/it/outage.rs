@@ -314,3 +314,15 @@ async fn crashes_at_any_moment_leave_nothing_corrupt() {
     }
     assert!(crashes > 10, "{crashes} crashes are too few");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_of_nats_is_in_no_log_however_much_is_logged() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let url = format!("nats://u:hunter2@127.0.0.1:{}", nats.port);
+    let daemon = Daemon::serve_with(&config(&url, &target), &[], &[("RUST_LOG", "trace")]);
+    daemon.ready().await;
+    let log: String = daemon.log().iter().map(Value::to_string).collect();
+    assert!(log.contains("async_nats"), "the client logs, too");
+    assert!(!log.contains("hunter2"), "{log}");
+}
