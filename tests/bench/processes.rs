@@ -1,0 +1,345 @@
+//! The programs that are measured, each a process of its own that ends with
+//! its value.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::target::Came;
+
+/// The grid of starts, as it is unless configured.
+const TICK: u64 = 50;
+
+/// What is asked, how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub checks: u64,
+    /// In milliseconds.
+    pub interval: u64,
+    /// Addresses that the target is asked at.
+    pub hosts: u64,
+    /// Bytes of an answer's body; 0 for the usual document.
+    pub size: u64,
+    /// So many of them ask where who connects hangs.
+    pub dead: u64,
+}
+
+impl Plan {
+    pub const fn new(checks: u64, interval: u64) -> Self {
+        Self {
+            checks,
+            interval,
+            hosts: 1,
+            size: 0,
+            dead: 0,
+        }
+    }
+
+    /// Checks a second.
+    pub fn rate(&self) -> f64 {
+        self.checks as f64 * 1e3 / self.interval as f64
+    }
+
+    pub fn from_words(words: &[&str]) -> Self {
+        let number = |at: usize| words[at].parse().unwrap();
+        Self {
+            checks: number(0),
+            interval: number(1),
+            hosts: number(2),
+            size: number(3),
+            dead: 0,
+        }
+    }
+
+    fn words(&self) -> [String; 4] {
+        [self.checks, self.interval, self.hosts, self.size].map(|number| number.to_string())
+    }
+
+    /// Where check `n` asks, whose slots are at `phase`.
+    pub fn url(&self, port: &str, n: u64, phase: u64) -> String {
+        let host = n % self.hosts;
+        let host = match self.hosts {
+            1 => "127.0.0.1".to_owned(),
+            _ => format!("127.1.{}.{}", host / 250, 1 + host % 250),
+        };
+        let (interval, size) = (self.interval, self.size);
+        format!("http://{host}:{port}/c/{n}/{phase}/{interval}/{size}")
+    }
+
+    /// The checks, as the daemon is told of them.
+    fn config(&self, target: &Target) -> String {
+        let timeout = (self.interval * 9 / 10).min(3000);
+        let mut config = format!(
+            "[defaults]\ninterval = \"{}ms\"\ntimeout = \"{timeout}ms\"\n",
+            self.interval
+        );
+        // One host is asked by all of them.
+        config.push_str("[scheduler]\nper_host = 512\n");
+        for n in 0..self.checks {
+            let name = format!("c{n}");
+            let phase = supercheck::schedule::phase(&name, self.interval, TICK);
+            let url = match &target.dead {
+                Some(dead) if n < self.dead => format!("http://127.2.0.1:{dead}/{n}"),
+                _ => self.url(&target.port, n, phase),
+            };
+            config.push_str(&format!("[[check]]\nname = \"{name}\"\nurl = \"{url}\"\n"));
+        }
+        config
+    }
+}
+
+/// A child process, killed when dropped.
+pub struct Process {
+    child: Child,
+    out: Option<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        let out = child.stdout.take().map(BufReader::new);
+        Self { child, out }
+    }
+
+    /// This program in another role.
+    fn role(words: &[&str]) -> Self {
+        let mut command = Command::new(env::current_exe().unwrap());
+        Self::spawn(command.args(words).stdout(Stdio::piped()))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        let out = self.out.as_mut().expect("its output is ours");
+        out.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What is probed.
+pub struct Target {
+    pub process: Process,
+    pub port: String,
+    /// Where who connects hangs.
+    pub dead: Option<String>,
+}
+
+impl Target {
+    pub fn start() -> Self {
+        let mut process = Process::role(&["target", "false"]);
+        let port = process.line();
+        Self {
+            process,
+            port,
+            dead: None,
+        }
+    }
+
+    /// One with a port beside, where nobody takes connections.
+    pub fn with_dead() -> Self {
+        let mut process = Process::role(&["target", "true"]);
+        let (port, dead) = (process.line(), process.line());
+        Self {
+            process,
+            port,
+            dead: Some(dead),
+        }
+    }
+
+    /// What has come since the last look.
+    pub fn window(&self) -> Came {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port)).unwrap();
+        stream
+            .write_all(b"GET /window HTTP/1.1\r\nHost: target\r\n\r\n")
+            .unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+/// The bare loop for `plan`.
+pub fn bare(target: &Target, plan: &Plan) -> Process {
+    let plan = plan.words();
+    let mut words = vec!["bare", target.port.as_str()];
+    words.extend(plan.iter().map(String::as_str));
+    Process::role(&words)
+}
+
+/// The bare responder, ready.
+pub fn echo(url: &str) -> Process {
+    let mut process = Process::role(&["echo", url]);
+    assert_eq!(process.line(), "ready");
+    process
+}
+
+/// The daemon's real binary.
+pub struct Daemon {
+    pub process: Process,
+    port: u16,
+    spawned: Instant,
+    home: TempDir,
+}
+
+impl Daemon {
+    /// Serves `plan`, and storing in the nats-server at `nats`.
+    pub fn start(target: &Target, plan: &Plan, nats: &str, options: &[&str]) -> Self {
+        Self::serve(&plan.config(target), nats, options)
+    }
+
+    /// Serves `config`.
+    pub fn serve(config: &str, nats: &str, options: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("supercheck.toml");
+        fs::write(&file, config).unwrap();
+        let port = free_port();
+        let log = fs::File::create(home.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supercheck"));
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("SUPERCHECK_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--config"])
+            .arg(&file)
+            .args(options)
+            .env("STATE_DIRECTORY", home.path())
+            .env("SUPERCHECK_NATS__URL", nats)
+            .env("SUPERCHECK_HTTP__LISTEN", format!("127.0.0.1:{port}"))
+            .stderr(log);
+        let spawned = Instant::now();
+        let process = Process::spawn(&mut command);
+        Self {
+            process,
+            port,
+            spawned,
+            home,
+        }
+    }
+
+    /// Waits until it says that it is ready; returns how long after its start
+    /// that was.
+    pub async fn ready(&self) -> Duration {
+        for _ in 0..60_000 {
+            if self.is_ready().unwrap_or(false) {
+                return self.spawned.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("not ready:\n{}", self.log());
+    }
+
+    fn is_ready(&self) -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: daemon\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// When it was started.
+    pub fn spawned(&self) -> Instant {
+        self.spawned
+    }
+
+    /// Everything it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("log")).unwrap()
+    }
+
+    /// Makes its file say something else, and has it read again.
+    pub fn reload(&self, target: &Target, plan: &Plan) {
+        let config = plan.config(target);
+        fs::write(self.home.path().join("supercheck.toml"), config).unwrap();
+        self.process.signal(Signal::HUP);
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A nats-server with its store in a folder of its own.
+pub struct Nats {
+    pub process: Process,
+    pub url: String,
+    _home: TempDir,
+}
+
+impl Nats {
+    /// Starts one and waits until it takes connections.
+    pub async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let config = format!(
+            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?}, limits {{ default_max_consumers: 100000 }} }}\n",
+            home.path()
+        );
+        let file = home.path().join("nats.conf");
+        fs::write(&file, config).unwrap();
+        let mut command = Command::new(binary());
+        command.arg("-c").arg(&file);
+        let process = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
+        let url = format!("nats://127.0.0.1:{port}");
+        while async_nats::connect(&url).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Self {
+            process,
+            url,
+            _home: home,
+        }
+    }
+}
+
+/// The nats-server of the tests, got if need be.
+fn binary() -> PathBuf {
+    const VERSION: &str = "2.15.1";
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tools = env::var_os("SUPERCHECK_TEST_TOOLS")
+        .map_or_else(|| root.join("target/tools"), PathBuf::from);
+    let binary = tools.join(format!("nats-server-{VERSION}"));
+    if !binary.exists() {
+        let got = Command::new(root.join("deploy/get-nats-server"))
+            .arg(VERSION)
+            .arg(&tools)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(got.success(), "deploy/get-nats-server {VERSION} failed");
+    }
+    binary
+}
