@@ -358,7 +358,10 @@ async fn embed(config: &Config, settings: &Settings, cellar: &Tasks) -> Result<S
 }
 
 fn runner(config: &Config, instance: &str, recorder: &Recorder, work: &Tasks) -> Result<Runner> {
-    let prober = Prober::new(&ProberSettings::default())?;
+    let prober = Prober::new(&ProberSettings {
+        max_idle_per_host: config.scheduler.per_host,
+        ..ProberSettings::default()
+    })?;
     let limits = Limits {
         concurrency: config.scheduler.concurrency,
         per_host: config.scheduler.per_host,

@@ -17,6 +17,7 @@ mod certificate;
 mod clients;
 mod failure;
 mod http;
+mod lean;
 mod redirect;
 mod resolve;
 mod seen;
@@ -42,6 +43,11 @@ pub struct ProberSettings {
     /// A connection is replaced after this time, so that a renewed
     /// certificate or a moved backend is seen.
     pub max_connection_age: Duration,
+    /// Idle connections kept for one host.
+    pub max_idle_per_host: usize,
+    /// Whether plain targets are asked in the lean way; if not, all are asked
+    /// by the large client, which observes the same.
+    pub lean: bool,
 }
 
 impl Default for ProberSettings {
@@ -57,6 +63,8 @@ impl Default for ProberSettings {
             max_silence: Duration::from_secs(2),
             extra_roots: Vec::new(),
             max_connection_age: Duration::from_secs(300),
+            max_idle_per_host: 16,
+            lean: true,
         }
     }
 }

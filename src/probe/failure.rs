@@ -41,12 +41,29 @@ pub(super) fn of(error: &reqwest::Error, during: Phase) -> Failure {
     }
 }
 
+/// Why no connection was made.
+pub(super) fn of_dial(error: &io::Error) -> Failure {
+    let known = of_io(error, Phase::Connect, true);
+    known.unwrap_or_else(|| Failure::Connect(plain(&error.to_string())))
+}
+
+/// Why the body was not read to its end.
+pub(super) fn of_read(error: &io::Error) -> Failure {
+    let known = of_io(error, Phase::Transfer, true);
+    known.unwrap_or_else(|| Failure::Protocol(plain(&error.to_string())))
+}
+
+/// Why a name gave no address.
+pub(super) fn of_lookup(lookup: &LookupError) -> Failure {
+    match lookup {
+        LookupError::NotFound(name) => Failure::NameNotFound(name.clone()),
+        LookupError::Failed(why) => Failure::Lookup(plain(why)),
+    }
+}
+
 fn known(cause: &(dyn Error + 'static), during: Phase, over_http: bool) -> Option<Failure> {
     if let Some(lookup) = cause.downcast_ref::<LookupError>() {
-        return Some(match lookup {
-            LookupError::NotFound(name) => Failure::NameNotFound(name.clone()),
-            LookupError::Failed(why) => Failure::Lookup(plain(why)),
-        });
+        return Some(of_lookup(lookup));
     }
     if let Some(tls) = cause.downcast_ref::<TlsError>() {
         return Some(Failure::Tls(tls_text(tls)));

@@ -11,6 +11,7 @@ use super::{
     ProberSettings,
     clients::{ClientError, Clients, Pair},
     failure,
+    lean::{Asked, Lean},
     redirect::Hop,
     resolve::Resolver,
     seen::Seen,
@@ -23,10 +24,12 @@ use crate::{
 };
 
 /// Every answer says what it is; these are asked for first.
-const ACCEPT: &str = "application/health+json, application/json;q=0.9, */*;q=0.5";
+pub(super) const ACCEPT: &str = "application/health+json, application/json;q=0.9, */*;q=0.5";
 /// Asks over HTTP.
 #[derive(Debug)]
 pub(super) struct Http {
+    /// For targets that are asked in the plain way.
+    lean: Lean,
     user_agent: String,
     clients: Clients,
 }
@@ -37,23 +40,46 @@ impl Http {
         resolver: Arc<Resolver>,
     ) -> Result<Self, ClientError> {
         Ok(Self {
+            lean: Lean::new(settings, Arc::clone(&resolver)),
             user_agent: settings.user_agent.clone(),
             clients: Clients::new(settings, resolver)?,
         })
     }
 
-    /// Follows redirects by hand, so that each hop is seen and no header is
-    /// carried to another origin.
+    /// One exchange, whichever way suits the target.
     pub(super) async fn exchange(
         &self,
         target: &Target,
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
+        let hop = match self.lean.exchange(target, trace, seen).await? {
+            Asked::Answered => return Ok(()),
+            Asked::Odd => None,
+            Asked::Redirected(status, location) => {
+                let next = Hop::first(target)?.next(status, Some(&location), target)?;
+                seen.leave(trace);
+                next
+            }
+        };
+        let redirects = u32::from(hop.is_some());
+        let hop = hop.map_or_else(|| Hop::first(target), Ok)?;
+        // The larger way is not in every probe's future.
+        Box::pin(self.follow(target, hop, redirects, trace, seen)).await
+    }
+
+    /// Follows redirects by hand, so that each hop is seen and no header is
+    /// carried to another origin.
+    async fn follow(
+        &self,
+        target: &Target,
+        mut hop: Hop,
+        mut redirects: u32,
+        trace: &Trace,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
         let pair = self.clients.on(&target.route);
         let pair = pair.map_err(|error| Failure::Forbidden(Chain(&error).to_string()))?;
-        let mut hop = Hop::first(target)?;
-        let mut redirects = 0;
         loop {
             let began = Instant::now();
             let response = self.send(&pair, target, &hop, trace).await?;
@@ -62,7 +88,10 @@ impl Http {
             if target.max_redirects == 0 {
                 return read(response, target.max_body, seen).await;
             }
-            let Some(next) = hop.next(&response, target)? else {
+            let location = response.headers().get(header::LOCATION);
+            let location = location.map(|place| String::from_utf8_lossy(place.as_bytes()));
+            let status = response.status().as_u16();
+            let Some(next) = hop.next(status, location.as_deref(), target)? else {
                 return read(response, target.max_body, seen).await;
             };
             if redirects == target.max_redirects {

@@ -1,11 +1,16 @@
 //! Hops: the request that opens an exchange, and those that redirects lead to
 //! (RFC 9110, 15.4). What may be secret stays with the check's own origin.
 
-use reqwest::{Method, Response, header};
+use reqwest::Method;
 use url::Url;
 
 use super::failure;
 use crate::{check::Target, observation::Failure};
+
+/// Whether an answer of `status` that tells a place is a redirect.
+pub(super) const fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
 
 /// One request in a chain of redirects.
 pub(super) struct Hop {
@@ -31,24 +36,20 @@ impl Hop {
         })
     }
 
-    /// Where `response` redirects this hop to, if it does.
+    /// Where an answer of `status` redirects this hop to, if it does.
     pub(super) fn next(
         &self,
-        response: &Response,
+        status: u16,
+        location: Option<&str>,
         target: &Target,
     ) -> Result<Option<Self>, Failure> {
-        let status = response.status().as_u16();
-        if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-            return Ok(None);
-        }
-        let Some(location) = response.headers().get(header::LOCATION) else {
+        let Some(location) = location.filter(|_| is_redirect(status)) else {
             return Ok(None);
         };
-        let location = String::from_utf8_lossy(location.as_bytes());
         let broken = |why: &str| Failure::Redirect(failure::plain(why));
         let url = self
             .url
-            .join(&location)
+            .join(location)
             .map_err(|_| broken("to a place that is no URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
             let scheme = url.scheme();

@@ -53,7 +53,7 @@ impl Resolver {
         }
     }
 
-    async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+    pub(super) async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
         match self.system()?.lookup_ip(name).await {
             // The port is replaced by that of the URL.
             Ok(found) => Ok(found

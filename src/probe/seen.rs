@@ -41,6 +41,12 @@ impl Seen {
         !self.truncated
     }
 
+    /// What has come of the body.
+    #[cfg(test)]
+    pub(super) fn taken(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Goes on to the next hop; of this one only the time it took is kept.
     pub(super) fn leave(&mut self, trace: &Trace) {
         let before = self.phases(trace, Instant::now());

@@ -11,20 +11,55 @@ use crate::{
     observation::{Failure, Observation, Phase, Response},
 };
 
-mod broken;
 mod certificates;
-mod good;
 mod http2;
-mod kept;
-mod large;
-mod names;
-mod redirects;
-mod secrets;
-mod silent;
 pub(crate) mod target;
 mod tls;
 
 use target::{Listening, OK};
+
+/// The same tests for both ways of asking: what they observe is the same.
+macro_rules! in_both_ways {
+    ($($way:ident $lean:literal)*) => {$(
+        #[path = "tests"]
+        mod $way {
+            use super::*;
+
+            const LEAN: bool = $lean;
+
+            fn prober() -> Prober {
+                prober_with(&ProberSettings::default())
+            }
+
+            fn prober_with(settings: &ProberSettings) -> Prober {
+                Prober::new(&ProberSettings { lean: LEAN, ..settings.clone() }).unwrap()
+            }
+
+            async fn observe(target: &Target, timeout: Duration) -> Observation {
+                observe_with(prober(), target, timeout).await
+            }
+
+            async fn told(answer: &'static str) -> Observation {
+                let target = Listening::answering(answer).await;
+                observe(&get(&target.url("/")), LONG).await
+            }
+
+            mod broken;
+            mod good;
+            mod kept;
+            mod large;
+            mod names;
+            mod redirects;
+            mod secrets;
+            mod silent;
+        }
+    )*};
+}
+
+in_both_ways! {
+    lean true
+    whole false
+}
 
 /// The timeout of targets that answer: nothing here should need it.
 const LONG: Duration = Duration::from_secs(5);
@@ -66,6 +101,11 @@ pub(crate) fn check(name: &str, url: &str) -> Check {
     }
 }
 
+/// An answer that redirects.
+fn to(status: u16, location: &str) -> String {
+    format!("HTTP/1.1 {status} Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
+}
+
 fn with_header(mut target: Target, name: &str, value: &str) -> Target {
     target.headers.push((name.to_owned(), Secret::new(value)));
     target
@@ -74,7 +114,10 @@ fn with_header(mut target: Target, name: &str, value: &str) -> Target {
 /// Probes `target`, then a healthy one with the same prober: whatever the
 /// first did must not be felt by the second.
 async fn observe(target: &Target, timeout: Duration) -> Observation {
-    let prober = prober();
+    observe_with(prober(), target, timeout).await
+}
+
+async fn observe_with(prober: Prober, target: &Target, timeout: Duration) -> Observation {
     let observation = prober.probe(target, timeout).await;
     assert!(
         observation.latency <= timeout + SLACK,
@@ -86,12 +129,6 @@ async fn observe(target: &Target, timeout: Duration) -> Observation {
     assert_eq!(next.failure, None);
     assert_eq!(answer(&next).body, "ok");
     observation
-}
-
-/// What comes of one exchange in which the target says `answer`.
-async fn told(answer: &'static str) -> Observation {
-    let target = Listening::answering(answer).await;
-    observe(&get(&target.url("/")), LONG).await
 }
 
 fn answer(observation: &Observation) -> &Response {

@@ -92,11 +92,11 @@ impl Trace {
         marks.dns = marks.lookup_began.map(|began| began.elapsed());
     }
 
-    fn dial_begins(&self) {
+    pub(super) fn dial_begins(&self) {
         self.marks().dial_began = Some(Instant::now());
     }
 
-    fn dial_ends(&self) {
+    pub(super) fn dial_ends(&self) {
         let mut marks = self.marks();
         marks.dialled = marks.dial_began.map(|began| began.elapsed());
     }

@@ -43,11 +43,6 @@ impl Plan {
         }
     }
 
-    /// Checks a second.
-    pub fn rate(&self) -> f64 {
-        self.checks as f64 * 1e3 / self.interval as f64
-    }
-
     pub fn from_words(words: &[&str]) -> Self {
         let number = |at: usize| words[at].parse().unwrap();
         Self {
@@ -177,15 +172,23 @@ impl Target {
 
     /// What has come since the last look.
     pub fn window(&self) -> Came {
+        serde_json::from_str(&self.ask("/window")).unwrap()
+    }
+
+    /// Another program begins.
+    pub fn forget(&self) {
+        self.ask("/forget");
+    }
+
+    fn ask(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(format!("127.0.0.1:{}", self.port)).unwrap();
-        stream
-            .write_all(b"GET /window HTTP/1.1\r\nHost: target\r\n\r\n")
-            .unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: target\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap()
+        body.to_owned()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `/c/<number>/<phase>/<interval>/<size>` is asked by the check of that
 //! number, whose slots are at `phase + k × interval` milliseconds since the
-//! Unix epoch; `/window` tells what has come since it was last asked.
+//! Unix epoch; `/window` tells what has come since it was last asked, and
+//! `/forget` has everything begin anew.
 
 use std::{
     cell::RefCell,
@@ -95,6 +96,9 @@ async fn answer(mut stream: TcpStream, seen: Rc<RefCell<Seen>>) -> std::io::Resu
         let path = line.split(' ').nth(1).unwrap_or_default();
         let body = if path == "/window" {
             serde_json::to_string(&seen.borrow_mut().window()).unwrap()
+        } else if path == "/forget" {
+            *seen.borrow_mut() = Seen::default();
+            String::new()
         } else {
             document(seen.borrow_mut().note(path))
         };

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use tokio_rustls::rustls::{RootCertStore, server::WebPkiClientVerifier};
 
 use super::{
-    redirects::to,
     tls::{Authority, Chain, answering, https, named, over_tls},
     *,
 };

@@ -115,7 +115,7 @@ async fn a_connection_is_replaced_when_it_is_old() {
         max_connection_age: Duration::ZERO,
         ..ProberSettings::default()
     };
-    let prober = Prober::new(&settings).unwrap();
+    let prober = prober_with(&settings);
     for _ in 0..2 {
         answer(&prober.probe(&get(&target.url("/")), LONG).await);
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::{net::UdpSocket, task::JoinSet};
 
-use super::{super::resolve::Resolver, *};
+use super::*;
+use crate::probe::resolve::Resolver;
 
 /// A name server that turns each question into an answer, or keeps silent.
 struct NameServer {
@@ -26,8 +27,12 @@ impl NameServer {
                 }
             }
         });
+        let settings = ProberSettings {
+            lean: LEAN,
+            ..ProberSettings::default()
+        };
         Self {
-            prober: Prober::looking_up(&ProberSettings::default(), Arc::new(resolver)).unwrap(),
+            prober: Prober::looking_up(&settings, Arc::new(resolver)).unwrap(),
             _tasks: tasks,
         }
     }

@@ -133,19 +133,18 @@ pub async fn sizes(length: Length, figures: &mut Figures) {
 async fn compare(row: &str, plan: Plan, length: Length, goals: Goals, figures: &mut Figures) {
     let target = Target::start();
     let (mut bare, mut bare_memory) = (Seen::default(), Values::default());
-    let mut costs = Vec::new();
     let rounds = Length {
         rounds: 1,
         ..length
     };
     let mut all = Daemons::default();
     for _ in 0..length.rounds {
+        target.forget();
         let process = processes::bare(&target, &plan);
         bare.look(&target, &[&process], length).await;
         bare_memory.0.push(machine::memory(process.id()));
         drop(process);
         all.round(&target, &plan, rounds).await;
-        costs.push(plan.rate());
     }
     figures.note(
         row,
@@ -202,8 +201,7 @@ struct Daemons {
 
 impl Daemons {
     async fn round(&mut self, target: &Target, plan: &Plan, length: Length) {
-        // What the last one left over is not this one's.
-        target.window();
+        target.forget();
         let server = Nats::start().await;
         let daemon = Daemon::start(target, plan, &server.url, &[]);
         daemon.ready().await;
@@ -219,8 +217,11 @@ impl Daemons {
         let asked = self.seen.asked - before + target.window().asked;
         let stored = nats::stored(&nats::client(&server.url).await).await;
         self.unstored += asked as f64 - stored as f64;
-        if log.contains("WARN") || log.contains("ERROR") {
-            eprintln!("{log}");
+        for line in log
+            .lines()
+            .filter(|line| line.contains("WARN") || line.contains("ERROR"))
+        {
+            eprintln!("{line}");
         }
     }
 

@@ -55,7 +55,7 @@ pub async fn dead(length: Length, figures: &mut Figures) {
                 dead,
                 ..Plan::new(9_000 + dead, 10_000)
             };
-            target.window();
+            target.forget();
             let server = Nats::start().await;
             let daemon = Daemon::start(&target, &plan, &server.url, &[]);
             daemon.ready().await;
