@@ -1,6 +1,11 @@
 //! Targets that answer well, badly, too much, too late or not at all, each a
 //! real listener on this host.
 
+#![expect(
+    clippy::duplicate_mod,
+    reason = "the same tests for both ways of asking"
+)]
+
 use std::time::Duration;
 
 use url::Url;
@@ -18,7 +23,7 @@ mod tls;
 
 use target::{Listening, OK};
 
-/// The same tests for both ways of asking: what they observe is the same.
+/// What is observed is the same in both ways.
 macro_rules! in_both_ways {
     ($($way:ident $lean:literal)*) => {$(
         #[path = "tests"]

@@ -149,7 +149,7 @@ impl Body {
             Self::Length(0) => Ok(Taken::Whole),
             Self::Length(rest) => Ok(match some(buffer, rest, seen, max) {
                 Taken::Part if *rest == 0 => Taken::Whole,
-                taken => taken,
+                taken @ (Taken::Whole | Taken::Part | Taken::Cut) => taken,
             }),
             Self::UntilClosed => {
                 let mut rest = u64::MAX;

@@ -85,5 +85,4 @@ pub async fn overload(length: Length, figures: &mut Figures) {
         "",
         AtMost(0.0),
     );
-    figures.note(row, "others", seen.others, "cores", Goal::None);
 }

@@ -83,6 +83,7 @@ async fn send(store: &Store, n: u64) {
             name: format!("http://127.0.0.1:8080/{check}"),
             body,
         }),
+        failure: None,
         check,
         summary,
         run: format!("run-{n}-{:?}", Instant::now()),
