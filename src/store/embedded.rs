@@ -6,6 +6,7 @@
 //! becomes nats-server (see [`become_server`]).
 
 use std::{
+    fs::{File, TryLockError},
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -63,6 +64,12 @@ pub enum EmbeddedError {
         #[source]
         cause: io::Error,
     },
+    /// Another daemon's server has the folder.
+    #[error("another supercheck has its nats-server's store in `{}`", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The process did not start.
     #[error("start `{}`", binary.display())]
     Start {
@@ -87,6 +94,10 @@ impl EmbeddedError {
                  set `nats.url` to use it, or `nats.listen` to another address"
             }
             Self::State { .. } => "set STATE_DIRECTORY to a folder that supercheck may write to",
+            Self::InUse { .. } => {
+                "set STATE_DIRECTORY to a folder of its own, or `nats.url` to use the other's \
+                 server"
+            }
             Self::Start { .. } => "is that file an executable for this machine?",
         }
     }
@@ -98,6 +109,9 @@ pub struct Embedded {
     binary: PathBuf,
     config: PathBuf,
     address: SocketAddr,
+    /// Locked for as long as we live: two servers in one folder would ruin
+    /// each other's store.
+    _lock: File,
 }
 
 impl Embedded {
@@ -123,6 +137,7 @@ impl Embedded {
             move |cause| EmbeddedError::State { path, cause }
         };
         std::fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+        let lock = lock(&folder)?;
         let config = folder.join("nats-server.conf");
         let write = |limits| {
             std::fs::write(&config, configuration(nats, address, &folder, limits))?;
@@ -138,6 +153,7 @@ impl Embedded {
             binary,
             config,
             address,
+            _lock: lock,
         })
     }
 
@@ -278,6 +294,23 @@ pub fn become_server(parent: u32, binary: &Path, config: &Path) -> io::Error {
         .arg("-c")
         .arg(config)
         .exec()
+}
+
+/// Locks `folder`, so that no other daemon's server uses it.
+fn lock(folder: &Path) -> Result<File, EmbeddedError> {
+    let path = folder.join("lock");
+    let state = |cause| EmbeddedError::State {
+        path: path.clone(),
+        cause,
+    };
+    let file = File::create(&path).map_err(state)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(cause)) => Err(state(cause)),
+    }
 }
 
 /// The binary: configured, from the environment, beside ours, or on PATH.

@@ -117,3 +117,20 @@ async fn no_server_anywhere_says_how_to_get_one() {
         "{err}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_never_share_a_store() {
+    let target = Target::start().await;
+    let first = Daemon::serve(&config(&target, "127.0.0.1:0"));
+    first.ready().await;
+    let mut second = first.command(&["serve"]);
+    second
+        .env("SUPERCHECK_HTTP__LISTEN", "")
+        .env("STATE_DIRECTORY", first.state());
+    let (code, _, err) = run(&mut second);
+    assert_eq!(code, 69);
+    assert!(
+        err.contains("another supercheck") && err.contains("STATE_DIRECTORY"),
+        "{err}"
+    );
+}
