@@ -154,6 +154,22 @@ pub async fn connect(config: &Config) -> Result<Store, Failure> {
         .map_err(|error| Failure::new(Exit::Unavailable, error))
 }
 
+/// Connects to the NATS that the daemon uses and does `work` there. What the
+/// server refuses just goes unanswered, so the first refusal ends it.
+///
+/// # Errors
+/// When NATS does not answer or refuses something, or what `work` fails with.
+pub async fn with_store<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let store = connect(config).await?;
+    tokio::select! {
+        done = work(&store) => done,
+        refusal = store.refused() => Err(Failure::new(Exit::Unavailable, refusal)),
+    }
+}
+
 /// Why a command ended, for a person, and the exit code.
 #[derive(Debug)]
 pub struct Failure {

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -77,12 +77,11 @@ pub struct Store {
 /// What the server refused last. It tells that beside the request, which then
 /// just goes unanswered.
 #[derive(Clone, Debug, Default)]
-struct Refusals(Arc<Mutex<Option<String>>>);
+struct Refusals(Arc<watch::Sender<Option<String>>>);
 
 impl Refusals {
     fn put(&self, refusal: Option<String>) -> Option<String> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *last, refusal)
+        self.0.send_replace(refusal)
     }
 }
 
@@ -122,6 +121,19 @@ impl Store {
             }
             _ => StoreError::new(doing, trouble, error),
         }
+    }
+
+    /// Waits until the server refuses something for want of a permission.
+    pub async fn refused(&self) -> StoreError {
+        let mut last = self.refusals.0.subscribe();
+        let is_permission = |last: &Option<String>| {
+            last.as_ref()
+                .is_some_and(|refusal| refusal.contains("Permissions Violation"))
+        };
+        // The sender lives in `self`, so the wait ends with a refusal only.
+        drop(last.wait_for(is_permission).await);
+        let refusal = self.refusals.put(None).unwrap_or_default();
+        StoreError::new("use NATS", Trouble::Denied, refusal)
     }
 
     /// Whether NATS can be used now, and changes of it.

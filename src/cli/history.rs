@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::StreamExt as _;
 
-use super::{Failure, Global, connect, load, out};
+use super::{Failure, Global, load, out, with_store};
 use crate::{
     check::CheckName,
     clock::{self, Timestamp},
@@ -41,8 +41,7 @@ pub struct Options {
 pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let loaded = load::load(global.config.as_deref())?;
     let check = CheckName::new(&options.name).map_err(|error| Failure::new(Exit::Usage, error))?;
-    out::block_on(async {
-        let store = connect(&loaded.config).await?;
+    out::block_on(with_store(&loaded.config, async |store| {
         let ago = u64::try_from(options.since.as_millis()).unwrap_or(u64::MAX);
         let since = Timestamp::from_millis(clock::now().as_millis().saturating_sub(ago));
         let mut last = None;
@@ -66,7 +65,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
                 },
             }
         }
-    })
+    }))
 }
 
 impl std::convert::From<StoreError> for Failure {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use clap::Args;
 
-use super::{Failure, Global, connect, load, out};
+use super::{Failure, Global, load, out, with_store};
 use crate::{config::StoreSettings, error::Exit, near::nearest};
 
 /// What `report` is told.
@@ -28,8 +28,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let check = loaded.config.checks.iter().find(|check| {
         check.name.as_str() == target || check.object == target || check.shown_url == target
     });
-    out::block_on(async {
-        let store = connect(&loaded.config).await?;
+    out::block_on(with_store(&loaded.config, async |store| {
         let found = if options.last_failure {
             let name = check.map_or(target, |check| check.name.as_str());
             store.last_failure(name).await
@@ -55,7 +54,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
             out::tell(format_args!("hint: did you mean `{near}`?"));
         }
         Ok(Exit::Unknown)
-    })
+    }))
 }
 
 fn absent(options: &Options, settings: &StoreSettings) -> String {

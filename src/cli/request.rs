@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use clap::Args;
 
-use super::{Failure, Global, connect, load, out};
+use super::{Failure, Global, load, out, with_store};
 use crate::{
     error::Exit,
     report::Summary,
@@ -47,10 +47,9 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         Some(id) => id,
         None => RequestId::new(&nuid::next()).map_err(|refusal| refused(refusal, None))?,
     };
-    out::block_on(async {
-        let store = connect(&loaded.config).await?;
+    out::block_on(with_store(&loaded.config, async |store| {
         if options.no_wait {
-            return enqueue(&store, options, &id).await;
+            return enqueue(store, options, &id).await;
         }
         let mut body = serde_json::Map::new();
         let key = match What::of(&options.target) {
@@ -75,7 +74,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::Unavailable, error))?;
         let report = answer.map_err(|refusal| refused(refusal, named))?;
         shown(&report, options)
-    })
+    }))
 }
 
 async fn enqueue(store: &Store, options: &Options, id: &RequestId) -> Result<Exit, Failure> {

@@ -1,17 +1,19 @@
 //! `supercheck status`: the stored summaries as a table, live with `--watch`.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use clap::Args;
 
 use super::{
-    Failure, Global, connect, load,
+    Failure, Global, load,
     out::{self, Cell},
+    with_store,
 };
 use crate::{
     check::{Check, CheckName},
     clock::{self, Timestamp},
-    error::Exit,
+    config::Config,
+    error::{Chain, Exit},
     report::{Status, Summary},
     store::{Store, read::Known},
 };
@@ -42,28 +44,58 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     for name in &options.names {
         CheckName::new(name).map_err(|error| Failure::new(Exit::Usage, error))?;
     }
+    let config = &loaded.config;
     out::block_on(async {
-        let store = connect(&loaded.config).await?;
-        loop {
-            let rows = rows(&store, options, &loaded.config.checks).await?;
-            let now = clock::now();
-            let text = if options.json {
-                json(&rows, now)
-            } else {
-                table(&rows, now)
-            };
-            if !options.watch {
-                out::print(&text)?;
-                return Ok(out::exit(rows.iter().map(|row| row.status(now))));
-            }
-            // Home, clear below: no flicker, and the scroll-back stays.
-            out::print(&format!("\x1b[H\x1b[J{text}"))?;
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return Ok(Exit::Ok),
-                () = tokio::time::sleep(WATCH_EVERY) => {}
-            }
+        if !options.watch {
+            return with_store(config, async |store| show(store, options, config).await).await;
+        }
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => Ok(Exit::Ok),
+            failure = watch(options, config) => Err(failure),
         }
     })
+}
+
+/// Prints what is known now. The exit code is that of the worst status.
+async fn show(store: &Store, options: &Options, config: &Config) -> Result<Exit, Failure> {
+    let rows = rows(store, options, &config.checks).await?;
+    let now = clock::now();
+    // Home, clear below: no flicker, and the scroll-back stays.
+    let screen = options.watch && !options.json && std::io::stdout().is_terminal();
+    let clear = if screen { "\x1b[H\x1b[J" } else { "" };
+    let text = if options.json {
+        json(&rows, now)
+    } else {
+        table(&rows, now)
+    };
+    out::print(&format!("{clear}{text}"))?;
+    Ok(out::exit(rows.iter().map(|row| row.status(now))))
+}
+
+/// Shows again and again. Once something was shown NATS may go and come back.
+async fn watch(options: &Options, config: &Config) -> Failure {
+    let mut shown = false;
+    let mut told = false;
+    loop {
+        let ended: Result<(), _> = with_store(config, async |store| {
+            loop {
+                show(store, options, config).await?;
+                (shown, told) = (true, false);
+                tokio::time::sleep(WATCH_EVERY).await;
+            }
+        })
+        .await;
+        match ended {
+            Err(failure) if failure.exit != Exit::Unavailable || !shown => return failure,
+            Err(failure) if !told => {
+                let error = Chain(failure.error.as_ref());
+                out::tell(format_args!("{error}; trying again"));
+                told = true;
+            }
+            Ok(()) | Err(_) => {}
+        }
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
 }
 
 /// A line of the table.

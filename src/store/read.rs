@@ -154,11 +154,14 @@ impl Store {
     /// When NATS does not answer.
     pub async fn summaries(&self) -> Result<Vec<Known>, StoreError> {
         let doing = "list the summaries";
+        if self.info(&kv_stream()).await?.is_none() {
+            return Ok(Vec::new());
+        }
         let kv = self
             .js
             .get_key_value(KV_BUCKET)
             .await
-            .map_err(|error| StoreError::new(doing, missing_or_away(&error), error))?;
+            .map_err(|error| StoreError::new(doing, Trouble::Away, error))?;
         let mut keys = kv
             .keys()
             .await
@@ -186,14 +189,6 @@ impl Store {
     }
 }
 
-fn missing_or_away(error: &async_nats::jetstream::context::KeyValueError) -> Trouble {
-    use async_nats::jetstream::context::KeyValueErrorKind;
-    match error.kind() {
-        KeyValueErrorKind::GetBucket => Trouble::Missing,
-        KeyValueErrorKind::InvalidStoreName | KeyValueErrorKind::JetStream => Trouble::Away,
-    }
-}
-
 /// Reads a KV value; what does not parse is somebody else's.
 fn known(key: &str, value: Bytes) -> Known {
     match serde_json::from_slice::<Summary>(&value) {
@@ -213,13 +208,21 @@ fn is_tombstone(message: &StreamMessage) -> bool {
         .is_some_and(|operation| matches!(operation.as_str(), "DEL" | "PURGE"))
 }
 
-/// The newest message on `subject`. A stream that some client made without
-/// direct gets is asked through the leader.
+/// A longer subject is none that anybody could have published to: the server
+/// takes lines of 4096 bytes.
+const MAX_SUBJECT: usize = 4000;
+
+/// The newest message on `subject`: none, too, where the stream is not there
+/// yet. A stream that some client made without direct gets is asked through
+/// the leader.
 pub(crate) async fn last(
     stream: &JetStream<()>,
     subject: &str,
 ) -> Result<Option<StreamMessage>, StoreError> {
     let doing = || format!("read `{subject}`");
+    if subject.len() > MAX_SUBJECT || subject.ends_with('.') {
+        return Ok(None);
+    }
     match stream.direct_get_last_for_subject(subject).await {
         Ok(message) => Ok(Some(message)),
         Err(error) => match error.kind() {
@@ -231,11 +234,14 @@ pub(crate) async fn last(
                     Ok(message) => Ok(Some(message)),
                     Err(raw) => match raw.kind() {
                         LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                        LastRawMessageErrorKind::JetStream(cause) => Err(StoreError::new(
-                            doing(),
-                            super::trouble::of_api(&cause),
-                            raw,
-                        )),
+                        LastRawMessageErrorKind::JetStream(cause) => {
+                            let trouble = super::trouble::of_api(&cause);
+                            if trouble == Trouble::Missing {
+                                Ok(None)
+                            } else {
+                                Err(StoreError::new(doing(), trouble, raw))
+                            }
+                        }
                         LastRawMessageErrorKind::InvalidSubject
                         | LastRawMessageErrorKind::Other => {
                             Err(StoreError::new(doing(), Trouble::Away, raw))

@@ -11,7 +11,8 @@ use crate::support::{
     wait,
 };
 
-fn checking(config: &str) -> (tempfile::TempDir, Command) {
+/// A command line with this configuration, in a folder of its own.
+pub fn checking(config: &str) -> (tempfile::TempDir, Command) {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("supercheck.toml");
     std::fs::write(&path, config).unwrap();
@@ -232,4 +233,64 @@ fn errors_that_nobody_reads_change_no_exit_code() {
     drop(reader);
     let exit = command.args(["config", "check"]).stderr(writer).status();
     assert_eq!(exit.unwrap().code(), Some(78));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_stored_yet_is_unknown_and_no_error() {
+    let nats = Nats::start().await;
+    let long = "x".repeat(5000);
+    for arguments in [
+        &["status"][..],
+        &["status", "api"],
+        &["report", "api"],
+        &["report", "http://127.0.0.1:1/other"],
+        &["report", ""],
+        &["report", &long],
+    ] {
+        let (_home, mut command) = checking(&format!(
+            "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"http://127.0.0.1:1/\"",
+            nats.url()
+        ));
+        let (code, out, err) = run(command.args(arguments));
+        assert_eq!(code, 3, "{arguments:?}: {out}{err}");
+        assert!(!err.contains("error"), "{arguments:?}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_outlives_an_outage_of_nats_and_ends_with_ctrl_c() {
+    let mut nats = Nats::start().await;
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"",
+        nats.url(),
+        target.url("/")
+    ));
+    daemon.ready().await;
+    let home = tempfile::tempdir().unwrap();
+    let file = |name: &str| std::fs::File::create(home.path().join(name)).unwrap();
+    let said = |name: &str| std::fs::read_to_string(home.path().join(name)).unwrap();
+    let mut watch = daemon
+        .command(&["status", "--watch", "--json"])
+        .stdout(file("out"))
+        .stderr(file("err"))
+        .spawn()
+        .unwrap();
+    let lines = || said("out").lines().count();
+    wait::until("it shows", async || (lines() > 1).then_some(())).await;
+    nats.kill();
+    wait::until("it tells", async || {
+        said("err").contains("trying again").then_some(())
+    })
+    .await;
+    let shown = lines();
+    nats.start_again().await;
+    wait::until("it goes on", async || (lines() > shown + 1).then_some(())).await;
+    for line in said("out").lines() {
+        serde_json::from_str::<Value>(line).expect("each line is JSON, and no screen is cleared");
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(watch.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let exit = wait::until("it ends", async || watch.try_wait().unwrap()).await;
+    assert_eq!(exit.code(), Some(0));
 }
