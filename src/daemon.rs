@@ -30,7 +30,7 @@ use crate::{
         service,
     },
     sharing::{self, Sharing},
-    store::{self, Link, Store, embedded::Embedded},
+    store::{self, Link, Store, StoreError, Trouble, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
     worker::{self, Worker},
@@ -47,7 +47,7 @@ use signals::{Heard, Signals};
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// With `--fast-start` every check runs once within this time of the start.
 const FAST_START: Duration = Duration::from_millis(1500);
-/// With `--require-nats`, NATS must be usable within this time.
+/// With `--require-nats`, the embedded server must be usable within this time.
 const REQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the configuration again; the error is what the operator is shown.
@@ -74,8 +74,6 @@ pub enum Ended {
     Stopped,
     /// A task of ours broke.
     Broken,
-    /// NATS was required and could not be used.
-    NoNats,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -85,11 +83,6 @@ pub enum Ended {
 pub async fn run(settings: Settings) -> Result<Ended> {
     let mut signals = Signals::listen()?;
     let mut daemon = Daemon::start(settings).await?;
-    if daemon.settings.require_nats && !daemon.usable(REQUIRE_TIMEOUT).await {
-        tracing::error!("NATS cannot be used, and `--require-nats` asks for it");
-        daemon.stop(&mut signals).await;
-        return Ok(Ended::NoNats);
-    }
     loop {
         tokio::select! {
             task = daemon.broken() => {
@@ -144,6 +137,9 @@ impl Daemon {
             Some(url) => url.clone(),
             None => embed(config, &settings, &cellar).await?,
         };
+        if settings.require_nats {
+            require(config, &url).await?;
+        }
         let (store, keeper) = store::connect(&config.nats, &url, config.store.clone()).await?;
         let face = Face::new(store.link());
         if let Some(listener) = listener {
@@ -268,12 +264,6 @@ impl Daemon {
         );
     }
 
-    async fn usable(&self, within: Duration) -> bool {
-        let mut link = self.store.link();
-        let ready = link.wait_for(|link| *link == Link::Ready);
-        matches!(tokio::time::timeout(within, ready).await, Ok(Ok(_)))
-    }
-
     async fn broken(&self) -> &'static str {
         tokio::select! {
             task = self.work.broken() => task,
@@ -355,6 +345,25 @@ async fn embed(config: &Config, settings: &Settings, cellar: &Tasks) -> Result<S
         embedded.run(child, cellar.stop().clone()),
     );
     Ok(url)
+}
+
+/// Looks whether NATS can be used, for those who do not start without. What
+/// is ours may take a while to begin; what is not must be there.
+async fn require(config: &Config, url: &str) -> Result<(), StoreError> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let usable = store::connection::usable_now(&config.nats, url, config.store.clone()).await;
+        match usable {
+            Err(error)
+                if error.trouble == Trouble::Away
+                    && config.nats.url.is_none()
+                    && began.elapsed() < REQUIRE_TIMEOUT =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            usable => return usable,
+        }
+    }
 }
 
 fn runner(config: &Config, instance: &str, recorder: &Recorder, work: &Tasks) -> Result<Runner> {

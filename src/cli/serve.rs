@@ -68,7 +68,6 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     Ok(match ended {
         Ended::Stopped => Exit::Ok,
         Ended::Broken => Exit::Bug,
-        Ended::NoNats => Exit::Unavailable,
     })
 }
 

@@ -123,6 +123,19 @@ pub async fn connect_now(
     Ok(Store::new(client, settings, seen, Arc::default(), refusals))
 }
 
+/// Whether NATS can be used now: it answers, and the buckets are there or can
+/// be made.
+///
+/// # Errors
+/// Why not.
+pub async fn usable_now(nats: &Nats, url: &str, settings: StoreSettings) -> Result<(), StoreError> {
+    let store = connect_now(nats, url, settings).await?;
+    tokio::select! {
+        prepared = store.prepare() => prepared.map(drop),
+        refusal = store.refused() => Err(refusal),
+    }
+}
+
 impl Keeper {
     /// Wakes the keeper to look at the buckets again: a write found one gone.
     pub fn waker(&self) -> Arc<Notify> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    KV_BUCKET, Store, Trouble,
+    KV_BUCKET, Store, StoreError, Trouble,
     buckets::{self, Drift},
     wanted::{Wanted, kv_stream, wanted},
 };
@@ -73,12 +73,44 @@ impl Store {
         }
         let mut usable = true;
         for Wanted { config, .. } in wanted(self.settings()) {
-            let (finding, there) = self.bucket(&config).await;
+            let (mut finding, mut there) = tokio::select! {
+                found = self.bucket(&config) => found,
+                refusal = self.refused() => (vec![of_refusal(&refusal)], false),
+            };
+            if there {
+                let refused = self.unwritable(&config).await;
+                there = refused.is_empty();
+                finding.extend(refused);
+            }
             usable &= there;
             findings.extend(finding);
         }
         if usable {
             findings.push(self.write_and_clock().await);
+        }
+        findings
+    }
+
+    /// Which subjects of the stream we may not publish to. What is tried asks
+    /// for another stream, so that nothing is stored.
+    async fn unwritable(&self, config: &async_nats::jetstream::stream::Config) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for subject in &config.subjects {
+            // A check's name never begins with an underscore.
+            let subject = subject.replace(['>', '*'], "_doctor");
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Expected-Stream", "_doctor");
+            let refused = tokio::select! {
+                answer = self.confirmed(subject, headers, "".into()) => answer.err(),
+                refusal = self.refused() => Some(refusal),
+            };
+            findings.extend(match refused {
+                // That it is another stream is an answer.
+                Some(error) if error.trouble == Trouble::Other => None,
+                Some(error) if error.trouble == Trouble::Denied => Some(of_refusal(&error)),
+                Some(error) => Some(Finding::bad(Chain(&error).to_string(), error.hint())),
+                None => None,
+            });
         }
         findings
     }
@@ -218,6 +250,12 @@ impl Store {
         }
         Finding::good("the buckets can be written to, and the clocks agree")
     }
+}
+
+/// A permission that is missing.
+fn of_refusal(refusal: &StoreError) -> Finding {
+    let hint = "give the user of `nats.url` or `nats.credentials` this permission";
+    Finding::bad(Chain(refusal).to_string(), Some(hint))
 }
 
 fn of_drift(drift: &Drift) -> Finding {

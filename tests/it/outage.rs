@@ -1,9 +1,13 @@
 //! NATS away, back, refusing, full; and crashes of everything at any moment.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
+use crate::commands::checking;
 use crate::support::{
     daemon::{Daemon, run},
     nats::Nats,
@@ -91,6 +95,23 @@ async fn required_nats_that_is_away_ends_the_daemon_with_69() {
         &[],
     );
     assert_eq!(daemon.ended().await.code(), Some(69));
+    let mut command = daemon.command(&["serve", "--require-nats"]);
+    let (code, _, err) = run(command.env("SUPERCHECK_HTTP__LISTEN", ""));
+    assert_eq!(code, 69);
+    for part in ["nats://127.0.0.1:1", "refused", "hint: is nats-server"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert_eq!(target.hits("/"), 0, "nothing was started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn required_nats_that_cannot_be_used_ends_the_daemon_with_the_cause() {
+    let nats = Nats::configured("debug: false").await;
+    let target = Target::start().await;
+    let (_home, mut command) = checking(&config(&nats.url(), &target));
+    let (code, _, err) = run(command.args(["serve", "--require-nats"]));
+    assert_eq!(code, 69);
+    assert!(err.contains("JetStream") && err.contains("`-js`"), "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,4 +346,63 @@ async fn the_password_of_nats_is_in_no_log_however_much_is_logged() {
     let log: String = daemon.log().iter().map(Value::to_string).collect();
     assert!(log.contains("async_nats"), "the client logs, too");
     assert!(!log.contains("hunter2"), "{log}");
+}
+
+/// A server with a user `all`, and `u` who may not publish to `denied`.
+async fn denying(denied: &str) -> Nats {
+    Nats::configured(&format!(
+        "jetstream {{ store_dir: \"%STORE%\" }}\nauthorization {{ users: [{{ user: all, password: p }}, {{ user: u, password: p, permissions: {{ publish: {{ deny: \"{denied}\" }} }} }}] }}"
+    ))
+    .await
+}
+
+fn as_user(user: &str, nats: &Nats) -> (tempfile::TempDir, Command) {
+    checking(&format!(
+        "[nats]\nurl = \"nats://{user}:p@127.0.0.1:{}\"\n[[check]]\nname = \"api\"\nurl = \"http://127.0.0.1:1/\"",
+        nats.port
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_each_subject_that_may_not_be_published_to() {
+    for (denied, named) in [
+        ("$O.supercheck.>", "$O.supercheck.C._doctor"),
+        ("$KV.supercheck_kv.>", "$KV.supercheck_kv._doctor"),
+        ("supercheck.history.*", "supercheck.history._doctor"),
+        ("supercheck.events.>", "supercheck.events._doctor"),
+        ("$JS.API.>", "$JS.API.STREAM.INFO.OBJ_supercheck"),
+    ] {
+        let nats = denying(denied).await;
+        let (_home, mut command) = as_user("all", &nats);
+        assert_eq!(run(command.args(["doctor", "--fix"])).0, 0);
+        let (_home, mut command) = as_user("u", &nats);
+        let (code, out, err) = run(command.arg("doctor"));
+        assert_eq!(code, 2, "{denied}: {out}{err}");
+        assert!(
+            out.contains(named) && out.contains("hint"),
+            "{denied}: {out}"
+        );
+        // What was tried left nothing behind.
+        let (_, out, _) = run(as_user("all", &nats).1.arg("doctor"));
+        assert!(
+            out.contains("`SUPERCHECK_HISTORY` holds 0 messages"),
+            "{out}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_without_permission_is_told_which_is_missing() {
+    let nats = denying("$JS.API.>").await;
+    let (_home, mut command) = as_user("all", &nats);
+    assert_eq!(run(command.args(["doctor", "--fix"])).0, 0);
+    for reading in ["status", "status api", "report api", "history api"] {
+        let (_home, mut command) = as_user("u", &nats);
+        let (code, out, err) = run(command.args(reading.split(' ')));
+        assert_eq!((code, out.as_str()), (69, ""), "{reading}: {err}");
+        assert!(
+            err.contains("Permissions Violation for Publish to \"$JS.API."),
+            "{reading}: {err}"
+        );
+    }
 }
