@@ -73,17 +73,29 @@ impl Store {
         }
         let mut usable = true;
         for Wanted { config, .. } in wanted(self.settings()) {
-            let (mut finding, mut there) = tokio::select! {
+            let found = tokio::select! {
                 found = self.bucket(&config) => found,
-                refusal = self.refused() => (vec![of_refusal(&refusal)], false),
+                refusal = self.refused() => Err(refusal),
             };
-            if there {
-                let refused = self.unwritable(&config).await;
-                there = refused.is_empty();
-                finding.extend(refused);
+            match found {
+                Ok((found, there)) => {
+                    findings.extend(found);
+                    let refused = if there {
+                        self.unwritable(&config).await
+                    } else {
+                        Vec::new()
+                    };
+                    usable &= there && refused.is_empty();
+                    findings.extend(refused);
+                }
+                Err(error) => {
+                    usable = false;
+                    findings.push(of_trouble(&error));
+                    if no_answers(&error) {
+                        break;
+                    }
+                }
             }
-            usable &= there;
-            findings.extend(finding);
         }
         if usable {
             findings.push(self.write_and_clock().await);
@@ -107,8 +119,7 @@ impl Store {
             findings.extend(match refused {
                 // That it is another stream is an answer.
                 Some(error) if error.trouble == Trouble::Other => None,
-                Some(error) if error.trouble == Trouble::Denied => Some(of_refusal(&error)),
-                Some(error) => Some(Finding::bad(Chain(&error).to_string(), error.hint())),
+                Some(error) => Some(of_trouble(&error)),
                 None => None,
             });
         }
@@ -161,44 +172,26 @@ impl Store {
         }
     }
 
-    async fn bucket(&self, config: &async_nats::jetstream::stream::Config) -> (Vec<Finding>, bool) {
+    /// What is found of a bucket, and whether it can be used.
+    async fn bucket(
+        &self,
+        config: &async_nats::jetstream::stream::Config,
+    ) -> Result<(Vec<Finding>, bool), StoreError> {
         let name = &config.name;
-        match self.info(name).await {
-            Ok(Some(info)) => match buckets::compare(&info.config, config) {
-                Ok(drift) => {
-                    let bytes = info.state.bytes;
-                    let messages = info.state.messages;
-                    let mut findings = vec![Finding::good(format!(
-                        "`{name}` holds {messages} messages, {bytes} bytes"
-                    ))];
-                    findings.extend(drift.iter().map(of_drift));
-                    (findings, true)
-                }
-                Err(error) => (
-                    vec![Finding::bad(Chain(&error).to_string(), error.hint())],
-                    false,
-                ),
-            },
-            Ok(None) => {
-                let hint = "`supercheck serve` makes it when it connects, as does `doctor --fix`";
-                (
-                    vec![Finding::warning(format!("`{name}` is not there yet"), hint)],
-                    false,
-                )
-            }
-            Err(error) => {
-                let hint = if error.trouble == Trouble::Away {
-                    Some(
-                        "no answer can also mean a missing permission: the user needs to publish \
-                         to `$JS.API.>`, `$O.supercheck.>`, `$O.supercheck_failures.>` and \
-                         `$KV.supercheck_kv.>`, and to subscribe to `_INBOX.>`",
-                    )
-                } else {
-                    error.hint()
-                };
-                (vec![Finding::bad(Chain(&error).to_string(), hint)], false)
-            }
-        }
+        let Some(info) = self.info(name).await? else {
+            let hint = "`supercheck serve` makes it when it connects, as does `doctor --fix`";
+            let missing = Finding::warning(format!("`{name}` is not there yet"), hint);
+            return Ok((vec![missing], false));
+        };
+        let drift = match buckets::compare(&info.config, config) {
+            Ok(drift) => drift,
+            Err(error) => return Ok((vec![of_trouble(&error)], false)),
+        };
+        let (messages, bytes) = (info.state.messages, info.state.bytes);
+        let holds = format!("`{name}` holds {messages} messages, {bytes} bytes");
+        let mut findings = vec![Finding::good(holds)];
+        findings.extend(drift.iter().map(of_drift));
+        Ok((findings, true))
     }
 
     /// Writes a tombstone under a key that no check can have, and compares the
@@ -252,10 +245,20 @@ impl Store {
     }
 }
 
-/// A permission that is missing.
-fn of_refusal(refusal: &StoreError) -> Finding {
-    let hint = "give the user of `nats.url` or `nats.credentials` this permission";
-    Finding::bad(Chain(refusal).to_string(), Some(hint))
+/// What does not work; of a missing permission the error itself says which.
+fn of_trouble(error: &StoreError) -> Finding {
+    let hint = if error.trouble == Trouble::Denied {
+        Some("give the user of `nats.url` or `nats.credentials` this permission")
+    } else {
+        error.hint()
+    };
+    Finding::bad(Chain(error).to_string(), hint)
+}
+
+/// Whether no request will be answered: there is nothing more to learn then.
+fn no_answers(error: &StoreError) -> bool {
+    let on_the_inbox = error.cause.to_string().contains("for Subscription");
+    error.trouble == Trouble::Away || on_the_inbox
 }
 
 fn of_drift(drift: &Drift) -> Finding {
