@@ -40,7 +40,11 @@ pub fn begin(asked: Option<Format>, log: &Log) {
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
     });
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+    let asked_for = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|text| !text.is_empty());
+    let asked_for = asked_for.and_then(|text| EnvFilter::try_new(text).ok());
+    let filter = asked_for.unwrap_or_else(|| {
         // The client's own account of its connection repeats the keeper's, and
         // a target's bad certificate is an observation, no error of ours.
         let quiet = "async_nats=off,rustls_platform_verifier=off";

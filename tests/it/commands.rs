@@ -294,3 +294,11 @@ async fn a_watch_outlives_an_outage_of_nats_and_ends_with_ctrl_c() {
     let exit = wait::until("it ends", async || watch.try_wait().unwrap()).await;
     assert_eq!(exit.code(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_rust_log_silences_nothing() {
+    let nats = Nats::start().await;
+    let config = format!("[nats]\nurl = \"{}\"", nats.url());
+    let daemon = Daemon::serve_with(&config, &[], &[("RUST_LOG", "")]);
+    daemon.says("serving").await;
+}
