@@ -98,6 +98,33 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signal_to_the_process_and_its_group_is_one() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    target.set("/", Answer::json("{}").after(Duration::from_millis(1500)));
+    let mut daemon = Daemon::serve_with(
+        &format!(
+            "[nats]\nurl = \"{}\"\n[[check]]\nname = \"slow\"\nurl = \"{}\"\ninterval = \"25s\"\ntimeout = \"5s\"",
+            nats.url(),
+            target.url("/")
+        ),
+        &["--fast-start"],
+        &[],
+    );
+    wait::until("the run begins", async || {
+        (target.hits("/") == 1).then_some(())
+    })
+    .await;
+    // As timeout(1) does it.
+    daemon.signal(Signal::TERM);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.ended().await.code(), Some(0));
+    let js = nats.jetstream().await;
+    assert!(nats.summary(&js, "slow").await.is_some(), "finished");
+    assert_eq!(daemon.complaints(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_changes_what_changed_and_a_bad_file_changes_nothing() {
     let nats = Nats::start().await;
     let target = Target::start().await;
