@@ -38,6 +38,8 @@ const MAX_KEPT: usize = 64 << 20;
 /// After a failed write, the next waits this long, doubling up to the maximum.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
+/// The same trouble is told at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Takes finished runs to store.
 #[derive(Clone, Debug, Default)]
@@ -340,17 +342,26 @@ fn record(store: &Store, waiting: &Waiting) -> Record {
 #[derive(Default)]
 struct Telling {
     said: Option<Trouble>,
+    /// What was said last, and when.
+    last: Option<(Trouble, tokio::time::Instant)>,
     until: Option<tokio::time::Instant>,
 }
 
 impl Telling {
     fn tell(&mut self, error: &StoreError, delay: Duration) {
-        self.until = Some(tokio::time::Instant::now() + delay);
+        let now = tokio::time::Instant::now();
+        self.until = Some(now + delay);
+        // Into a full store small reports may still go: that comes and goes.
+        let lately = |(trouble, at): (Trouble, tokio::time::Instant)| {
+            trouble == error.trouble && now - at < TELL_EVERY
+        };
+        let known = self.said == Some(error.trouble) || self.last.is_some_and(lately);
         // The keeper tells when the connection goes.
-        if error.trouble != Trouble::Away && self.said != Some(error.trouble) {
+        if error.trouble != Trouble::Away && !known {
             let hint = error.hint().unwrap_or_default();
             tracing::warn!(error = %Chain(error), hint, "reports are not stored; the newest are kept");
             self.said = Some(error.trouble);
+            self.last = Some((error.trouble, now));
         }
     }
 

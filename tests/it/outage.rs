@@ -221,7 +221,12 @@ async fn full_storage_is_named_and_checks_go_on() {
     let target = Target::start().await;
     let long = format!("{{\"pad\":\"{}\"}}", "x".repeat(8000));
     target.set("/", crate::support::target::Answer::json(&long));
-    let daemon = Daemon::serve(&config(&nats.url(), &target));
+    // A small report still fits now and then.
+    let small = format!(
+        "\n[[check]]\nname = \"small\"\nurl = \"{}\"\ninterval = \"200ms\"\ntimeout = \"150ms\"",
+        target.url("/small")
+    );
+    let daemon = Daemon::serve(&(config(&nats.url(), &target) + &small));
     let told = daemon
         .says("reports are not stored; the newest are kept")
         .await;
@@ -231,7 +236,7 @@ async fn full_storage_is_named_and_checks_go_on() {
     );
     let hits = target.hits("/");
     wait::until("runs go on", async || {
-        (target.hits("/") > hits + 5).then_some(())
+        (target.hits("/") > hits + 20).then_some(())
     })
     .await;
     // That it is full, and how the bucket differs: no flood.
@@ -405,4 +410,18 @@ async fn a_reader_without_permission_is_told_which_is_missing() {
             "{reading}: {err}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_once_that_it_can_hear_no_answer() {
+    let nats = Nats::configured(
+        "jetstream { store_dir: \"%STORE%\" }\nauthorization { users: [{ user: u, password: p, permissions: { subscribe: { deny: \"_INBOX.>\" } } }] }",
+    )
+    .await;
+    let (_home, mut command) = as_user("u", &nats);
+    let (code, out, _) = run(command.arg("doctor"));
+    assert_eq!(code, 2, "{out}");
+    let bad: Vec<_> = out.lines().filter(|line| line.starts_with("bad")).collect();
+    assert_eq!(bad.len(), 1, "{out}");
+    assert!(bad[0].contains("for Subscription to \"_INBOX."), "{out}");
 }
