@@ -138,6 +138,18 @@ fn status(outcome: &Outcome) -> Status {
     out::of_verdict(outcome.judgement.verdict)
 }
 
+/// The check's name; or its URL where the name, which URLs on the command line
+/// have of their host, is that of others too.
+fn label<'a>(outcome: &'a Outcome, all: &[Outcome]) -> &'a str {
+    let name = &outcome.check.name;
+    let same = all.iter().filter(|other| other.check.name == *name);
+    if same.count() > 1 {
+        &outcome.check.shown_url
+    } else {
+        name.as_str()
+    }
+}
+
 fn table(outcomes: &[Outcome]) -> String {
     let colour = out::colour();
     let mut rows = Vec::new();
@@ -148,7 +160,7 @@ fn table(outcomes: &[Outcome]) -> String {
             .as_ref()
             .map(|response| response.status);
         rows.push(vec![
-            Cell::plain(outcome.check.name.as_str()),
+            Cell::plain(label(outcome, outcomes)),
             Cell::status(status(outcome), colour),
             Cell::plain(out::latency(millis(outcome.observation.latency))),
             Cell::plain(http.map_or_else(|| "-".to_owned(), |code| code.to_string())),

@@ -143,9 +143,10 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Text as it is.
+    /// Text as it is, but on one line and without what steers a terminal:
+    /// targets and other clients have a hand in it.
     pub fn plain(text: impl Into<String>) -> Self {
-        let text = text.into();
+        let text = text.into().replace(char::is_control, "\u{fffd}");
         let width = text.chars().count();
         Self { text, width }
     }
@@ -222,6 +223,12 @@ mod tests {
             .replace("\x1b[33m", "")
             .replace("\x1b[0m", "");
         assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn what_a_target_says_neither_breaks_a_line_nor_steers_the_terminal() {
+        let rows = [vec![Cell::plain("a\x1b[2Jb\nc\u{9b}d")]];
+        assert_eq!(table(&["X"], &rows), "X\na\u{fffd}[2Jb\u{fffd}c\u{fffd}d\n");
     }
 
     #[test]

@@ -56,6 +56,15 @@ async fn check_exits_like_a_nagios_plugin_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn urls_of_one_host_are_told_apart() {
+    let target = Target::start().await;
+    let urls = [target.url("/one"), target.url("/two")];
+    let (code, out, err) = run(supercheck().arg("check").args(&urls));
+    assert_eq!(code, 0, "{err}");
+    assert!(urls.iter().all(|url| out.contains(url)), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_none_get_a_near_miss() {
     let (_home, mut command) =
         checking("[[check]]\nname = \"billing\"\nurl = \"http://127.0.0.1:1/\"");

@@ -84,19 +84,16 @@ async fn meet(nats: &Nats, client: Client, first: First) {
     );
     assert!(client.call(&at, &["get-kv", "nobody"]).await.is_null());
 
-    // The client's, read by us: and an object of more than one chunk.
-    let long = "ü".repeat(200_000);
+    // The client's, read by us.
+    let long = "ü".repeat(50_000);
     client
-        .call(
-            &at,
-            &["put-object", "http://theirs.example/", &long[..100_000]],
-        )
+        .call(&at, &["put-object", "http://theirs.example/", &long])
         .await;
     client
         .call(&at, &["put-kv", "theirs", "not a summary"])
         .await;
     let (code, out, err) = run(&mut daemon.command(&["report", "http://theirs.example/"]));
-    assert_eq!((code, out.as_str()), (0, &long[..100_000]), "{err}");
+    assert_eq!((code, out.as_str()), (0, long.as_str()), "{err}");
     let (_, out, err) = run(&mut daemon.command(&["status"]));
     assert!(out.contains("theirs") && out.contains("api"), "{out}{err}");
 }

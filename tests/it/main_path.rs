@@ -224,6 +224,14 @@ async fn foreign_values_under_our_names_are_no_crash() {
         .put("http://theirs.example/", &mut &b"anything"[..])
         .await
         .unwrap();
+    // Three chunks.
+    let long = "long".repeat(80_000);
+    objects
+        .put("http://long.example/", &mut long.as_bytes())
+        .await
+        .unwrap();
+    let (code, out, _) = run(&mut daemon.command(&["report", "http://long.example/"]));
+    assert!(code == 0 && out == long, "{code}, {} bytes", out.len());
     let (code, out, _) = run(&mut daemon.command(&["report", "http://theirs.example/"]));
     assert_eq!((code, out.as_str()), (0, "anything"));
     let (code, out, _) = run(&mut daemon.command(&["status"]));
