@@ -105,6 +105,8 @@ pub struct Check {
     pub rules: Rules,
     /// How many runs in a row change the status.
     pub thresholds: Thresholds,
+    /// How often one run asks, until an answer does not fail.
+    pub attempts: Attempts,
 }
 
 impl Check {
@@ -222,6 +224,36 @@ pub enum Severity {
     /// The run fails.
     #[default]
     Fail,
+}
+
+/// How often one run asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// Probes in one run, at most; at least 1.
+    pub most: u32,
+    /// The pause before the next.
+    pub delay: Duration,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            delay: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Attempts {
+    /// How long a run takes, at most, whose probes take up to `timeout`.
+    pub fn together(&self, timeout: Duration) -> Duration {
+        timeout * self.most + self.delays()
+    }
+
+    /// The pauses between all attempts.
+    pub fn delays(&self) -> Duration {
+        self.delay * self.most.saturating_sub(1)
+    }
 }
 
 /// How many runs in a row change the status.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crate::check::{Check, CheckName, Secret};
+use crate::check::{Check, CheckName, Secret, Target};
 
 pub mod mistake;
 pub mod settings;
@@ -23,6 +23,7 @@ mod book;
 mod check;
 mod environment;
 mod fields;
+mod gate;
 mod hide;
 mod pem;
 mod read;
@@ -72,6 +73,8 @@ pub struct Config {
     pub log: Log,
     /// When and how many.
     pub scheduler: Scheduler,
+    /// How supercheck knows that its own network is up.
+    pub gate: Gate,
     /// The buckets.
     pub store: StoreSettings,
     /// The checks, in the order of their names.
@@ -173,6 +176,37 @@ pub enum Mode {
     Local,
     /// One of all instances, through NATS.
     Shared,
+}
+
+/// How supercheck knows that its own network is up: while none of some URLs
+/// answers, it is not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gate {
+    /// What is asked; nothing: it is taken to be up.
+    pub urls: Vec<GateUrl>,
+    /// How often.
+    pub interval: Duration,
+    /// How long one of them may take to answer.
+    pub timeout: Duration,
+}
+
+/// A URL that the gate asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateUrl {
+    /// As it may be shown.
+    pub shown: String,
+    /// What is asked.
+    pub target: Target,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(3),
+        }
+    }
 }
 
 /// The buckets.
@@ -364,6 +398,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
         ("http", old.http != new.http),
         ("log", old.log != new.log),
         ("scheduler", old.scheduler != new.scheduler),
+        ("gate", old.gate != new.gate),
         ("store", alone(&old.store) != alone(&new.store)),
         ("requests", old.store.requests != new.store.requests),
         ("history", old.store.history != new.store.history),

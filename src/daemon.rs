@@ -19,6 +19,7 @@ use crate::{
     announcer,
     check::CheckName,
     config::{Config, Mode},
+    gate::Gate,
     probe::{Prober, ProberSettings},
     pulse::Pulse,
     recorder::{self, Recorder},
@@ -195,6 +196,7 @@ impl Daemon {
             recorder::store(recorder, store, wake, stores).await;
         });
         self.spawn_requests();
+        self.spawn_gate();
         let layout = Layout {
             tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
             fast_start: config
@@ -221,6 +223,18 @@ impl Daemon {
         self.work.spawn("notify", async move {
             until.run_until_cancelled(watched.tell()).await;
         });
+    }
+
+    fn spawn_gate(&self) {
+        let (runner, stop) = (Arc::clone(&self.runner), self.work.stop().clone());
+        if runner.gate().is_some() {
+            self.work.spawn("gate", async move {
+                tokio::select! {
+                    () = runner.watch_gate() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
     }
 
     /// The schedule is shared: runs what this instance is handed.
@@ -375,13 +389,14 @@ fn runner(config: &Config, instance: &str, recorder: &Recorder, work: &Tasks) ->
         concurrency: config.scheduler.concurrency,
         per_host: config.scheduler.per_host,
     };
-    Ok(Runner::new(
+    let runner = Runner::new(
         prober,
         instance.to_owned(),
         limits,
         recorder.clone(),
         work.clone(),
-    ))
+    );
+    Ok(runner.behind(Gate::new(&config.gate)))
 }
 
 /// Reads back what an earlier daemon stored, once NATS is there.

@@ -36,7 +36,7 @@
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`worker`], [`sharing`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`worker`], [`sharing`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -52,6 +52,7 @@
 //! - … sees a request through, exactly once? [`worker`], from [`store::queue`]
 //!   into [`store::ledger`]; [`serve::desk`] answers whoever asked.
 //! - … announces a change once? [`announcer`].
+//! - … knows that supercheck's own network is down? [`gate`].
 //! - … makes the buckets and finds drift? [`store::buckets`].
 //! - … starts the private nats-server? [`store::embedded`].
 //! - … tells systemd how we are, and pings its watchdog? [`daemon`], in
@@ -90,6 +91,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod error;
+pub mod gate;
 pub mod line;
 pub mod near;
 pub mod observation;

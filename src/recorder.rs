@@ -20,7 +20,6 @@ use crate::{
     config::ObjectContent,
     error::Chain,
     pulse::Pulse,
-    report::Verdict,
     run::Run,
     store::{
         Link, Store, StoreError, Trouble,
@@ -94,7 +93,7 @@ impl Recorder {
             check: run.check.name.clone(),
             summary: run.encoded.summary.clone(),
             whole: Some(Arc::clone(run)),
-            failure: (run.report.summary.verdict == Verdict::Fail).then(|| Arc::clone(run)),
+            failure: run.fails().then(|| Arc::clone(run)),
             second: false,
             run: run.id().to_owned(),
             checked_at: run.report.summary.checked_at,

@@ -7,7 +7,7 @@ use tokio::sync::{OnceCell, SetOnce};
 
 use crate::{
     check::Check,
-    report::{Encoded, Report},
+    report::{Encoded, Report, Verdict},
 };
 
 /// A finished run: its check, its record, the record's JSON, and how far it
@@ -43,6 +43,12 @@ impl Run {
     /// Its id.
     pub fn id(&self) -> &str {
         &self.report.summary.run
+    }
+
+    /// Whether it says that its target fails.
+    pub fn fails(&self) -> bool {
+        let summary = &self.report.summary;
+        summary.verdict == Verdict::Fail && summary.held.is_none()
     }
 
     /// The report in at most `limit` bytes: a longer body is cut, and marked so.

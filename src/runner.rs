@@ -9,39 +9,36 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::Instant,
-};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{
     announcer::Announcer,
     check::{Check, CheckName},
-    observation::Observation,
+    gate::{CLOSED, Gate},
     probe::Prober,
     recorder::Recorder,
-    report::{Trigger, Verdict},
+    report::{self, Trigger, Verdict},
     run::Run,
     tasks::Tasks,
     verdict::{
-        ExpectError, Judge, Judgement,
+        ExpectError, Judge,
         write_up::{Making, write_up},
     },
 };
 
 mod cell;
+mod seen;
 
 pub use cell::Cell;
 
 use cell::{Flight, State, Waiter};
+use seen::{Seen, see};
 
 /// Runs checks.
 #[derive(Debug)]
@@ -55,16 +52,13 @@ pub struct Runner {
     /// The highest request that is known to be in the queue.
     known: AtomicU64,
     announcer: Announcer,
+    gate: Option<Gate>,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
     recorder: Recorder,
     tasks: Tasks,
 }
-
-/// A probe that ends so long after its timeout was not watched meanwhile: the
-/// process was stopped, or had no CPU.
-const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// So many may wait for one check. Others are handed back to the queue.
 const MAX_WAITERS: usize = 4096;
@@ -103,10 +97,28 @@ impl Runner {
             request_permits: Semaphore::new((limits.concurrency / 2).max(1)),
             known: AtomicU64::new(0),
             announcer: Announcer::default(),
+            gate: None,
             per_host: limits.per_host,
             hosts: Mutex::default(),
             recorder,
             tasks,
+        }
+    }
+
+    /// Runs that fail while `gate` is closed do not count.
+    pub fn behind(self, gate: Option<Gate>) -> Self {
+        Self { gate, ..self }
+    }
+
+    /// What is known of supercheck's own network, if it is looked at.
+    pub const fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
+    /// Looks at the gate, for as long as this is awaited.
+    pub async fn watch_gate(&self) {
+        if let Some(gate) = &self.gate {
+            gate.watch(&self.prober).await;
         }
     }
 
@@ -235,19 +247,26 @@ impl Runner {
         });
     }
 
-    /// Probes; once more when this process itself stood still beyond the
-    /// timeout, which would be told as a failure of the target.
-    async fn observe(&self, check: &Check) -> Observation {
-        let began = Instant::now();
-        let seen = self.prober.probe(&check.target, check.timeout).await;
-        if seen.failure.is_none() || began.elapsed() < check.timeout + STOOD_STILL {
-            return seen;
+    async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
+        let mut seen = self.see(cell, trigger).await?;
+        let withheld = seen.judgement.verdict == Verdict::Fail && self.withholds(cell).await;
+        if withheld {
+            seen.judgement.message = format!("{CLOSED} ({})", seen.judgement.message);
         }
-        tracing::debug!(check = %check.name, "stood still during a probe; probing again");
-        self.prober.probe(&check.target, check.timeout).await
+        self.conclude(cell, seen, trigger, withheld)
     }
 
-    async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
+    /// Whether a failure that was just seen says nothing of its target. Before
+    /// a check turns to down the gate is looked at anew.
+    async fn withholds(&self, cell: &Cell) -> bool {
+        let Some(gate) = &self.gate else {
+            return false;
+        };
+        gate.is_closed() || (!cell.is_down() && gate.look(&self.prober).await)
+    }
+
+    /// Waits for permits, and asks the target.
+    async fn see(&self, cell: &Cell, trigger: Trigger) -> Option<Seen> {
         // The semaphores are never closed.
         let _host = cell.host.acquire().await.ok()?;
         let _asked = match trigger {
@@ -258,10 +277,32 @@ impl Runner {
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));
         }
-        let observation = self.observe(&cell.check).await;
-        let judgement = guarded(|| cell.judge.judge(&observation));
-        let standing = cell.fold(&judgement, observation.started_at, false);
-        let making = Making::new(trigger, &self.instance, nuid::next().to_string());
+        Some(see(&self.prober, cell).await)
+    }
+
+    /// Makes a run of what was seen.
+    fn conclude(
+        &self,
+        cell: &Cell,
+        seen: Seen,
+        trigger: Trigger,
+        withheld: bool,
+    ) -> Option<Arc<Run>> {
+        let Seen {
+            observation,
+            judgement,
+            failed,
+        } = seen;
+        let standing = cell.fold(&judgement, observation.started_at, withheld);
+        let making = Making {
+            failed_attempts: failed,
+            gate: self
+                .gate
+                .as_ref()
+                .filter(|gate| gate.is_closed())
+                .map(|_| report::Gate::Closed),
+            ..Making::new(trigger, &self.instance, nuid::next().to_string())
+        };
         let report = write_up(&cell.check, &observation, judgement, standing, making);
         match report.encode() {
             Ok(encoded) => {
@@ -310,17 +351,6 @@ impl Drop for Landing<'_> {
             drop(waiter.run.send(Arc::clone(&run)));
         }
     }
-}
-
-/// Judges; a panic over one document becomes that run's finding.
-fn guarded(judge: impl FnOnce() -> Judgement) -> Judgement {
-    catch_unwind(AssertUnwindSafe(judge)).unwrap_or_else(|_| Judgement {
-        verdict: Verdict::Fail,
-        message: "supercheck broke while judging this answer; please report it".to_owned(),
-        expectations: Vec::new(),
-        document: None,
-        json: false,
-    })
 }
 
 #[cfg(test)]

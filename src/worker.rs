@@ -328,9 +328,11 @@ impl Worker {
             check: summary.check.clone(),
             summary: serde_json::to_vec(&summary).unwrap_or_default().into(),
             run: run.clone(),
-            failure: (summary.verdict == Verdict::Fail).then(|| write::Failure {
-                report: answer.clone(),
-                second: false,
+            failure: (summary.verdict == Verdict::Fail && summary.held.is_none()).then(|| {
+                write::Failure {
+                    report: answer.clone(),
+                    second: false,
+                }
             }),
             object: name
                 .filter(|_| self.store.is_fresh(summary.checked_at, crate::clock::now()))

@@ -18,6 +18,7 @@ mod rules;
 mod timing;
 
 pub use address::ad_hoc;
+pub(super) use address::asked_at;
 
 /// What checks are when they do not say.
 #[derive(Default)]
@@ -26,6 +27,8 @@ pub(super) struct Defaults {
     timeout: Given<Duration>,
     headers: Vec<(String, Secret)>,
     thresholds: Thresholds,
+    attempts: Option<At<u32>>,
+    attempt_delay: Option<Duration>,
     max_redirects: Option<u32>,
     max_body: Option<usize>,
     route: Route,
@@ -43,6 +46,8 @@ impl Defaults {
             timeout: fields.duration("timeout", book),
             headers: request::headers(&mut fields, &[], book),
             thresholds: rules::thresholds(&mut fields, Thresholds::default(), book),
+            attempts: timing::attempts(&mut fields, book),
+            attempt_delay: timing::attempt_delay(&mut fields, book),
             max_redirects: request::max_redirects(&mut fields, book),
             max_body: request::max_body(&mut fields, book),
             route: route::read(&mut fields, &Route::default(), book),
@@ -98,6 +103,7 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
             tags: tags.unwrap_or_else(|| defaults.tags.clone()),
             rules,
             thresholds,
+            attempts: timing.attempts,
         })
     };
     let check = check();

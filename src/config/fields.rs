@@ -211,8 +211,14 @@ impl<'a> Fields<'a> {
 
     /// A list of text; a variable may hold it with commas.
     pub(super) fn texts(&mut self, name: &'static str, book: &mut Book) -> Option<Vec<String>> {
+        let texts = self.texts_at(name, book)?;
+        Some(texts.into_iter().map(|text| text.value).collect())
+    }
+
+    /// A list of text, and where each was written.
+    pub(super) fn texts_at(&mut self, name: &'static str, book: &mut Book) -> Option<Vec<Text>> {
         let wanted = "a list of text, such as `[\"a\", \"b\"]`";
-        self.list(name, wanted, book, |node| text(node).map(|text| text.value))
+        self.list(name, wanted, book, text)
     }
 
     /// A list of numbers.

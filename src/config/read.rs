@@ -14,6 +14,7 @@ use super::{
     book::Book,
     check::{self, Defaults},
     fields::Fields,
+    gate,
     mistake::Place,
     streams,
     tree::{Node, Value},
@@ -28,6 +29,7 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
     let http = http(fields.section("http", book), book);
     let log = log(fields.section("log", book), book);
     let scheduler = scheduler(fields.section("scheduler", book), book);
+    let gate = gate::read(fields.section("gate", book), book);
     let store = StoreSettings {
         shared: scheduler.mode == Mode::Shared,
         ..streams::read(&mut fields, book)
@@ -40,6 +42,7 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
         http,
         log,
         scheduler,
+        gate,
         store,
         checks,
     }

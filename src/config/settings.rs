@@ -5,11 +5,12 @@
 use crate::verdict::document::NAMES;
 
 /// Sections that hold settings.
-pub(super) const SECTIONS: [&str; 8] = [
+pub(super) const SECTIONS: [&str; 9] = [
     "nats",
     "http",
     "log",
     "scheduler",
+    "gate",
     "store",
     "requests",
     "history",
@@ -115,6 +116,10 @@ pub const SETTINGS: &[Setting] = &[
     s("scheduler", "fast_start", Kind::Truth, "false", "run every check once within 1.5 s of the start"),
     s("scheduler", "tick", Kind::Duration, "50ms", "starts are grouped on this grid; 0s: no grid"),
 
+    s("gate", "urls", Kind::Texts, "", "while none of them answers, supercheck's own network is down and failing runs do not count"),
+    s("gate", "interval", Kind::Duration, "10s", "how often they are asked, 1s or more"),
+    s("gate", "timeout", Kind::Duration, "3s", "how long one of them may take"),
+
     s("store", "object_ttl", Kind::Duration, "30s", "how long a report stays in the object store"),
     s("store", "failure_ttl", Kind::Duration, "7days", "how long the last failing report of a check stays"),
     s("store", "kv_ttl", Kind::Duration, "1day", "how long a summary stays in the KV bucket"),
@@ -136,6 +141,8 @@ pub const SETTINGS: &[Setting] = &[
     s("defaults", "headers", Kind::Headers, "", "headers for every check"),
     s("defaults", "fail_after", Kind::Number, "1", "failing runs in a row before `down`"),
     s("defaults", "recover_after", Kind::Number, "1", "runs in a row without a failure before `down` ends"),
+    s("defaults", "attempts", Kind::Number, "1", "probes in one run, until one does not fail; not for POST and PATCH"),
+    s("defaults", "attempt_delay", Kind::Duration, "500ms", "the pause before the next attempt"),
     s("defaults", "max_redirects", Kind::Number, "10", "redirects followed; 0: a redirect is the answer"),
     s("defaults", "max_body", Kind::Bytes, "1MiB", "a body is read to this size, then cut"),
     s("defaults", "trust", Kind::Word(&["verified", "any"]), "verified", "which certificates are accepted; any: all, and what is wrong is said"),
@@ -155,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
     s("check", "headers", Kind::Headers, "", "headers to send; values are never shown"),
     s("check", "body", Kind::Text, "", "the body to send"),
     s("check", "interval", Kind::Duration, "10s", "start to start, 100ms or more"),
-    s("check", "timeout", Kind::Duration, "3s, or four fifths of a shorter interval", "one probe, connect to last byte"),
+    s("check", "timeout", Kind::Duration, "3s, or what four fifths of the interval leave to each attempt", "one probe, connect to last byte"),
     s("check", "group", Kind::Text, "", "the group that the check is listed under"),
     s("check", "tags", Kind::Texts, "", "words to filter by"),
     s("check", "status", Kind::Numbers, "200 to 299", "HTTP statuses that pass"),
@@ -167,6 +174,8 @@ pub const SETTINGS: &[Setting] = &[
     s("check", "expect", Kind::Expect, "", "CEL conditions that must hold"),
     s("check", "fail_after", Kind::Number, "1", "failing runs in a row before `down`"),
     s("check", "recover_after", Kind::Number, "1", "runs in a row without a failure before `down` ends"),
+    s("check", "attempts", Kind::Number, "1", "probes in one run, until one does not fail"),
+    s("check", "attempt_delay", Kind::Duration, "500ms", "the pause before the next attempt"),
     s("check", "max_redirects", Kind::Number, "10", "redirects followed; 0: a redirect is the answer"),
     s("check", "max_body", Kind::Bytes, "1MiB", "a body is read to this size, then cut"),
     s("check", "trust", Kind::Word(&["verified", "any"]), "verified", "which certificates are accepted; any: all, and what is wrong is said"),

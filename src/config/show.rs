@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Config, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval, check::route::TRUST,
-    hide::without_userinfo,
+    Config, Gate, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
+    check::route::TRUST, hide::without_userinfo,
 };
 use crate::check::{Check, Dialect, Disagreement, Route, Rules, Secret, Severity};
 
@@ -35,11 +35,20 @@ pub fn show(config: &Config) -> String {
     out.maybe("instance", scheduler.instance.as_deref());
     out.plain("fast_start", scheduler.fast_start);
     out.duration("tick", scheduler.tick);
+    show_gate(&config.gate, &mut out);
     show_store(&config.store, &mut out);
     for check in &config.checks {
         show_check(check, &mut out);
     }
     out.0
+}
+
+fn show_gate(gate: &Gate, out: &mut Page) {
+    out.section("gate");
+    let urls: Vec<_> = gate.urls.iter().map(|url| quoted(&url.shown)).collect();
+    out.plain("urls", format!("[{}]", urls.join(", ")));
+    out.duration("interval", gate.interval);
+    out.duration("timeout", gate.timeout);
 }
 
 fn show_store(store: &StoreSettings, out: &mut Page) {
@@ -169,6 +178,8 @@ fn show_check(check: &Check, out: &mut Page) {
     }
     out.plain("fail_after", check.thresholds.fail_after);
     out.plain("recover_after", check.thresholds.recover_after);
+    out.plain("attempts", check.attempts.most);
+    out.duration("attempt_delay", check.attempts.delay);
     out.plain("max_redirects", check.target.max_redirects);
     out.plain("max_body", check.target.max_body);
     show_route(&check.target.route, out);

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{Prober, ProberSettings};
 use crate::{
-    check::{Check, CheckName, Route, Rules, Secret, Target, Thresholds},
+    check::{Attempts, Check, CheckName, Route, Rules, Secret, Target, Thresholds},
     observation::{Failure, Observation, Phase, Response},
 };
 
@@ -103,6 +103,7 @@ pub(crate) fn check(name: &str, url: &str) -> Check {
         tags: Vec::new(),
         rules: Rules::default(),
         thresholds: Thresholds::default(),
+        attempts: Attempts::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     check::Check,
     probe::tests::check,
-    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger},
+    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger, Verdict},
 };
 
 /// A run of `name` that passed, and whose report is `size` bytes long.

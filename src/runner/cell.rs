@@ -96,6 +96,12 @@ impl Cell {
         self.lock().standing.map(|standing| standing.status)
     }
 
+    /// Whether it is down, as far as runs count.
+    pub(super) fn is_down(&self) -> bool {
+        let standing = self.lock().standing;
+        standing.is_some_and(|standing| standing.counted().status == Status::Down)
+    }
+
     /// Whether a run is in flight.
     pub fn in_flight(&self) -> bool {
         self.lock().flight.is_some()

@@ -16,7 +16,7 @@ use crate::{
             target::{Listening, OK},
         },
     },
-    report::Status,
+    report::{Status, Verdict},
 };
 
 const LONG: Duration = Duration::from_secs(5);
@@ -216,7 +216,7 @@ async fn a_hanging_host_starves_nobody_else() {
 
 #[test]
 fn a_panic_while_judging_fails_that_run_and_no_other() {
-    let judgement = guarded(|| panic!("on purpose"));
+    let judgement = seen::guarded(|| panic!("on purpose"));
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.message.contains("supercheck broke"));
 }
@@ -242,5 +242,68 @@ async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
         bench.done().await;
         let summary = cell.latest().unwrap().report.summary.clone();
         assert_eq!((summary.since, summary.consecutive), (stored.since, 2));
+    }
+}
+
+/// A target that refuses the first `refused` requests, and a check that asks
+/// up to three times.
+async fn retried(refused: usize) -> (Listening, Bench, Arc<Cell>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let target = Listening::serving(move |mut accepted| {
+        let asked = Arc::clone(&asked);
+        async move {
+            while accepted.request().await.is_some() {
+                let n = asked.fetch_add(1, Ordering::SeqCst);
+                let answer = if n < refused {
+                    "HTTP/1.1 503 Oh\r\nContent-Length: 0\r\n\r\n"
+                } else {
+                    OK
+                };
+                accepted.say(answer).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let bench = Bench::new(1, 1);
+    let mut check = check("api", &target.url("/"));
+    check.attempts = crate::check::Attempts {
+        most: 3,
+        delay: Duration::from_millis(20),
+    };
+    let cells = [Arc::new(check)];
+    let mut cells = bench.runner.cells(&cells, &BTreeMap::new()).unwrap();
+    let cell = cells.pop_first().unwrap().1;
+    (target, bench, cell)
+}
+
+#[tokio::test]
+async fn a_run_asks_again_until_an_attempt_does_not_fail() {
+    for (refused, attempts, verdict) in [
+        (0, 1, Verdict::Pass),
+        (1, 2, Verdict::Pass),
+        (2, 3, Verdict::Pass),
+        (9, 3, Verdict::Fail),
+    ] {
+        let (target, bench, cell) = retried(refused).await;
+        bench.start(&cell);
+        bench.done().await;
+        let report = cell.latest().unwrap().report.clone();
+        assert_eq!(target.requests().len(), attempts);
+        assert_eq!(report.details.attempts as usize, attempts);
+        assert_eq!(
+            (report.summary.verdict, report.summary.consecutive),
+            (verdict, 1)
+        );
+        let failed = &report.details.failed_attempts;
+        assert_eq!(failed.len(), attempts - 1);
+        for attempt in failed {
+            assert_eq!(attempt.message, "HTTP status 503, expected 200 to 299");
+            let pause = report.summary.checked_at.since(attempt.at);
+            assert!(pause >= cell.check.attempts.delay, "{pause:?}");
+        }
+        let json: serde_json::Value =
+            serde_json::from_slice(&cell.latest().unwrap().encoded.report).unwrap();
+        assert_eq!(json.get("failed_attempts").is_some(), attempts > 1);
     }
 }

@@ -24,6 +24,7 @@ mod crashes;
 mod embedded;
 mod exactly_once;
 mod failures;
+mod gate;
 mod history;
 mod main_path;
 mod outage;

@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 7] = [
     &["probe", "store"],
     &[
         "announcer",
+        "gate",
         "recorder",
         "run",
         "runner",

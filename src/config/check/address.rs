@@ -14,7 +14,7 @@ use super::{
     request::{DEFAULT_MAX_BODY, DEFAULT_MAX_REDIRECTS},
     timing::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT},
 };
-use crate::check::{Check, CheckName, Route, Rules, Target, Thresholds};
+use crate::check::{Attempts, Check, CheckName, Route, Rules, Target, Thresholds};
 
 /// Object names travel as one subject token, in base64.
 const MAX_OBJECT: usize = 1024;
@@ -129,6 +129,25 @@ fn shown(text: &str, url: &Url) -> String {
     }
 }
 
+/// What is asked at a URL that is no check's, or what is wrong with it and what
+/// helps.
+pub(in crate::config) fn asked_at(text: &Text) -> Result<Target, (String, String)> {
+    probeable(&text.value, &text.said).map(plain)
+}
+
+/// A plain GET.
+fn plain(url: Url) -> Target {
+    Target {
+        url,
+        method: "GET".to_owned(),
+        headers: Vec::new(),
+        body: None,
+        max_redirects: DEFAULT_MAX_REDIRECTS,
+        max_body: DEFAULT_MAX_BODY,
+        route: Route::default(),
+    }
+}
+
 /// A check of a URL that nobody configured, for `supercheck check URL`.
 ///
 /// # Errors
@@ -153,20 +172,13 @@ pub fn ad_hoc(url: &str) -> Result<Check, String> {
         name: name.map_err(|error| error.to_string())?,
         object: shown.clone(),
         shown_url: shown,
-        target: Target {
-            url: parsed,
-            method: "GET".to_owned(),
-            headers: Vec::new(),
-            body: None,
-            max_redirects: DEFAULT_MAX_REDIRECTS,
-            max_body: DEFAULT_MAX_BODY,
-            route: Route::default(),
-        },
+        target: plain(parsed),
         interval: DEFAULT_INTERVAL,
         timeout: DEFAULT_TIMEOUT,
         group: None,
         tags: Vec::new(),
         rules: Rules::default(),
         thresholds: Thresholds::default(),
+        attempts: Attempts::default(),
     })
 }

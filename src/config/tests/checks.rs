@@ -53,6 +53,36 @@ fn a_check_inherits_what_it_does_not_say() {
 }
 
 #[test]
+fn many_attempts_bring_a_short_timeout_with_them() {
+    for (more, timeout) in [
+        ("attempts = 2", 3000),
+        ("attempts = 3", 2333),
+        ("attempts = 4\nattempt_delay = \"2s\"", 500),
+        (
+            "attempts = 3\nattempt_delay = \"0s\"\ntimeout = \"3300ms\"",
+            3300,
+        ),
+    ] {
+        let found = check(&format!("{API}{more}"), &[]).timeout;
+        assert_eq!(found.as_millis(), timeout, "{more}");
+    }
+}
+
+#[test]
+fn what_may_not_be_done_twice_is_sent_again_only_where_its_check_says_so() {
+    for (more, attempts) in [
+        ("", 3),
+        ("method = \"put\"", 3),
+        ("method = \"post\"", 1),
+        ("method = \"PATCH\"", 1),
+        ("method = \"POST\"\nattempts = 2", 2),
+    ] {
+        let text = format!("[defaults]\nattempts = 3\n{API}{more}");
+        assert_eq!(check(&text, &[]).attempts.most, attempts, "{more}");
+    }
+}
+
+#[test]
 fn a_short_interval_brings_a_short_timeout_with_it() {
     for (more, timeout) in [
         ("", 3000),

@@ -172,7 +172,7 @@ fn a_mistake_names_the_variable() {
         "x",
         "SUPERCHECK_NATZ__URL: error: no setting has that name\n\
          hint: variables are SUPERCHECK_<SECTION>__<KEY> (sections: nats, http, log, scheduler, \
-         store, requests, history, defaults) and SUPERCHECK_CHECK__<NAME>__<KEY>",
+         gate, store, requests, history, defaults) and SUPERCHECK_CHECK__<NAME>__<KEY>",
     );
     refused(
         "SUPERCHECK_CHECK__API__NAME",

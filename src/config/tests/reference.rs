@@ -77,7 +77,7 @@ fn every_example_in_the_reference_is_sound_and_does_something() {
     assert_eq!(changed.changed.len(), 1, "the check");
     assert_eq!(
         changed.restart,
-        ["nats", "scheduler", "store", "requests", "history"]
+        ["nats", "scheduler", "gate", "store", "requests", "history"]
     );
     let shown = [show(&without), show(&with)];
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();

@@ -29,6 +29,10 @@ fn sample(setting: &Setting) -> (String, String) {
         (Kind::Number, _) => plain("3"),
         (Kind::Truth, "enabled") => plain("false"),
         (Kind::Truth, _) => plain("true"),
+        (Kind::Texts, "urls") => (
+            "[\"https://a.example.com/\", \"https://b.example.com\"]".to_owned(),
+            "https://a.example.com/, https://b.example.com".to_owned(),
+        ),
         (Kind::Texts, _) => ("[\"a\", \"b\"]".to_owned(), "a, b".to_owned()),
         (Kind::Numbers, _) => ("[201, 202]".to_owned(), "201,202".to_owned()),
         (Kind::Word(words), _) => text(words[words.len() - 1]),

@@ -117,6 +117,11 @@ grace = "10s"
 fast_start = false
 tick = "50ms"
 
+[gate]
+urls = []
+interval = "10s"
+timeout = "3s"
+
 [store]
 # object_ttl = "30s"
 # failure_ttl = "7days"
@@ -153,6 +158,8 @@ certificate_warn = "14days"
 expect = ["status == 200", { cel = 'body.a == "b"', severity = "warn" }]
 fail_after = 1
 recover_after = 1
+attempts = 1
+attempt_delay = "500ms"
 max_redirects = 10
 max_body = 1048576
 trust = "verified"

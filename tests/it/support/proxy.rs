@@ -45,6 +45,11 @@ impl Proxy {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// The URL of an HTTP server through it.
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
     /// Cuts all connections; new ones are closed at once until [`Self::mend`].
     pub fn cut(&self) {
         self.state.send_replace(State::Cut);

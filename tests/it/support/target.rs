@@ -80,6 +80,11 @@ impl Target {
         format!("http://{}{path}", self.address)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// From now on `path` is answered so.
     pub fn set(&self, path: &str, answer: Answer) {
         self.shared
