@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::{
     error::Chain,
     report::{Change, Status, Summary},
-    store::{Link, Store, StoreError, Trouble, events::Announced},
+    store::{Link, Store, StoreError, Trouble, events::Announced, read::Known},
 };
 
 /// So many changes of a check wait for NATS; beyond it the oldest go, and the
@@ -47,19 +47,20 @@ struct Noticed {
 }
 
 impl Announcer {
-    /// Takes note of a finished run.
+    /// Takes note of a finished run, and of the status before it: another
+    /// instance may have found that.
     ///
     /// The first run of a check since the start is always looked at: an
     /// earlier daemon may have ended before it announced a change. That nothing
     /// is known is no change: what comes next is compared with what was
     /// announced last, and says since when it was unknown.
-    pub fn notice(&self, summary: &Summary) {
+    pub fn notice(&self, summary: &Summary, before: Option<Status>) {
         if summary.status == Status::Unknown {
             return;
         }
         let mut noticed = self.lock();
         let check = noticed.entry(summary.check.clone()).or_default();
-        if check.status == Some(summary.status) {
+        if check.status == Some(summary.status) && before == check.status {
             return;
         }
         check.status = Some(summary.status);
@@ -115,26 +116,46 @@ impl Announcer {
         self.announced.notify_waiters();
     }
 
+    /// Whether `summary` is another status than the one announced `last`.
+    ///
+    /// Another instance may have announced what came after it; but clocks
+    /// differ, so what is stored decides.
+    async fn is_news(
+        store: &Store,
+        summary: &Summary,
+        last: &Announced,
+    ) -> Result<bool, StoreError> {
+        let announced = last.status();
+        if announced == summary.status {
+            return Ok(false);
+        }
+        let late = last
+            .change
+            .as_ref()
+            .is_some_and(|change| change.checked_at > summary.checked_at);
+        if !late {
+            return Ok(true);
+        }
+        let stored = store.summary(&summary.check).await?;
+        Ok(!matches!(stored, Some(Known::Summary(stored)) if stored.status == announced))
+    }
+
     /// Announces everything that waits for `check`.
     async fn announce(&self, store: &Store, check: &str) -> Result<(), StoreError> {
         while let Some((summary, announced)) = self.next(check) {
             let last = match announced {
-                Some(last) => last,
-                None => store.announced(check).await?,
+                Some(last) if Self::is_news(store, &summary, &last).await? => last,
+                // What is known of the last one may be out of date.
+                Some(_) | None => {
+                    let last = store.announced(check).await?;
+                    if !Self::is_news(store, &summary, &last).await? {
+                        self.done(check, Some(&summary.run), last);
+                        continue;
+                    }
+                    last
+                }
             };
-            let from = last
-                .change
-                .as_ref()
-                .map_or(Status::Unknown, |change| change.to);
-            // Another instance has announced what came after.
-            let late = last
-                .change
-                .as_ref()
-                .is_some_and(|change| change.checked_at > summary.checked_at);
-            if late || from == summary.status {
-                self.done(check, Some(&summary.run), last);
-                continue;
-            }
+            let from = last.status();
             let change = Change::to(&summary, from);
             match store.announce(last.sequence, &change).await {
                 Ok(sequence) => {

@@ -293,6 +293,7 @@ impl Runner {
             judgement,
             failed,
         } = seen;
+        let before = cell.status();
         let standing = cell.fold(&judgement, observation.started_at, withheld);
         let making = Making {
             failed_attempts: failed,
@@ -307,7 +308,7 @@ impl Runner {
         match report.encode() {
             Ok(encoded) => {
                 let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
-                self.announcer.notice(&run.report.summary);
+                self.announcer.notice(&run.report.summary, before);
                 Some(run)
             }
             Err(error) => {
@@ -337,6 +338,7 @@ impl Drop for Landing<'_> {
         };
         state.latest = Some(Arc::clone(&run));
         state.adopted = None;
+        state.news = Some(Instant::now());
         let answers = flight.and_then(|flight| flight.answers).unwrap_or(0);
         let answered = state
             .waiters

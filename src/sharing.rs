@@ -69,13 +69,16 @@ impl Sharing {
                 .iter()
                 .map(|(cell, slot)| (cell.check.name.to_string(), *slot))
                 .collect();
-            // What NATS may not have, the instance runs by itself.
+            // What NATS may not have, the instance runs by itself, unless
+            // somebody has run it while that was found out.
             for (check, error) in sharing.store.offer_slots(slots).await {
                 tracing::debug!(check, error = %Chain(&error), "slot not offered; run here");
                 let here = due
                     .iter()
                     .find(|(cell, _)| cell.check.name.as_str() == check);
-                if let Some((cell, _)) = here {
+                if let Some((cell, _)) = here
+                    && cell.is_quiet(cell.check.interval)
+                {
                     sharing.runner.start(cell, Trigger::Schedule);
                 }
             }
@@ -87,7 +90,7 @@ impl Sharing {
     /// # Errors
     /// When NATS does not answer.
     pub async fn catch_up(store: &Store, cell: &Cell) -> Result<(), StoreError> {
-        let known = store.summary(cell.check.name.as_str()).await?;
+        let known = store.newest_summary(cell.check.name.as_str()).await?;
         if let Some(Known::Summary(summary)) = known {
             cell.catch_up(&summary);
         }
@@ -159,7 +162,7 @@ pub async fn follow(sharing: Sharing) {
                     let cells = Arc::clone(&sharing.cells.borrow());
                     let name = CheckName::new(&summary.check).ok();
                     if let Some(cell) = name.and_then(|name| cells.get(&name)) {
-                        cell.catch_up(&summary);
+                        cell.hear(&summary);
                     }
                 }
             }

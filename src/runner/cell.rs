@@ -1,8 +1,14 @@
 //! A check between its runs: what is known of it, and who waits.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     check::Check,
@@ -33,11 +39,18 @@ pub(super) struct State {
     pub(super) latest: Option<Arc<Run>>,
     /// What an earlier daemon or another instance left, until a newer run ends.
     pub(super) adopted: Option<Summary>,
+    /// When a run was last heard of, here or elsewhere.
+    pub(super) news: Option<Instant>,
     /// Starts that were due and did not happen.
     skipped: u64,
 }
 
 impl State {
+    fn take_up(&mut self, stored: &Summary) {
+        self.standing = Some(Standing::of(stored));
+        self.adopted = Some(stored.clone());
+    }
+
     fn newest(&self) -> Option<&Summary> {
         let latest = self.latest.as_ref().map(|run| &run.report.summary);
         [latest, self.adopted.as_ref()]
@@ -75,15 +88,38 @@ impl Cell {
         self.lock().latest.clone()
     }
 
-    /// Takes up what another instance stored, if it is newer than what was
-    /// found here.
-    pub fn catch_up(&self, stored: &Summary) {
+    /// Takes note of what another instance has stored, if it is newer than what
+    /// was found here.
+    pub fn hear(&self, stored: &Summary) {
         let mut state = self.lock();
+        state.news = Some(Instant::now());
         let newest = state.newest().map(|summary| summary.checked_at);
         if newest.is_none_or(|newest| newest < stored.checked_at) {
-            state.standing = Some(Standing::of(stored));
-            state.adopted = Some(stored.clone());
+            state.take_up(stored);
         }
+    }
+
+    /// Goes on from what is stored. It was stored last, whatever the clocks of
+    /// the instances say, unless a run of this one is yet to be stored.
+    pub fn catch_up(&self, stored: &Summary) {
+        let mut state = self.lock();
+        let own = state.latest.as_ref();
+        let goes_on = match own {
+            Some(own) if own.id() == stored.run => false,
+            Some(own) if own.stored.get().is_none() => {
+                own.report.summary.checked_at < stored.checked_at
+            }
+            Some(_) | None => true,
+        };
+        if goes_on {
+            state.take_up(stored);
+        }
+    }
+
+    /// Whether nobody is known to have run it for `while_`.
+    pub fn is_quiet(&self, while_: Duration) -> bool {
+        let news = self.lock().news;
+        news.is_none_or(|news| news.elapsed() > while_)
     }
 
     /// The newest summary that is known here.

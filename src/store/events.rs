@@ -8,7 +8,7 @@
 use async_nats::{HeaderMap, jetstream::stream::Stream};
 
 use super::{EVENT_STREAM, Store, StoreError, Trouble, read};
-use crate::report::Change;
+use crate::report::{Change, Status};
 
 /// The subject of refused requests.
 pub const REQUESTS: &str = "supercheck.events._requests";
@@ -20,6 +20,14 @@ pub struct Announced {
     pub sequence: u64,
     /// The change.
     pub change: Option<Change>,
+}
+
+impl Announced {
+    /// The status that was announced.
+    pub fn status(&self) -> Status {
+        let change = self.change.as_ref();
+        change.map_or(Status::Unknown, |change| change.to)
+    }
 }
 
 impl Store {

@@ -29,7 +29,10 @@ impl Store {
     /// When NATS does not answer.
     pub async fn recorded(&self, id: &RequestId) -> Result<Option<Record>, StoreError> {
         let doing = || format!("read the record of request `{id}`");
-        let Some(body) = self.leading(&id_subject(id), doing).await? else {
+        let Some(body) = self
+            .leading(&ledger_stream(), &id_subject(id), doing)
+            .await?
+        else {
             return Ok(None);
         };
         serde_json::from_slice(&body)
@@ -77,7 +80,7 @@ impl Store {
     /// # Errors
     /// When NATS does not answer.
     pub async fn answer(&self, run: &str) -> Result<Option<Bytes>, StoreError> {
-        self.leading(&run_subject(run), || {
+        self.leading(&ledger_stream(), &run_subject(run), || {
             format!("read the answer of run `{run}`")
         })
         .await
@@ -93,12 +96,15 @@ impl Store {
             .max(16 * 1024)
     }
 
-    async fn leading(
+    /// The last message of `subject`, as the leader of the stream called
+    /// `name` knows it.
+    pub(super) async fn leading(
         &self,
+        name: &str,
         subject: &str,
         doing: impl Fn() -> String,
     ) -> Result<Option<Bytes>, StoreError> {
-        let stream: Stream<()> = self.stream(&ledger_stream()).await?;
+        let stream: Stream<()> = self.stream(name).await?;
         match stream.get_last_raw_message_by_subject(subject).await {
             Ok(message) => Ok(Some(message.payload)),
             Err(error) => match error.kind() {

@@ -111,6 +111,21 @@ impl Store {
         Ok(message.map(|message| known(check, message.payload)))
     }
 
+    /// The same, as the stream's leader knows it: in a cluster another server
+    /// may answer with the one before.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn newest_summary(&self, check: &str) -> Result<Option<Known>, StoreError> {
+        let subject = format!("$KV.{KV_BUCKET}.{check}");
+        let doing = || format!("read the summary of `{check}`");
+        let body = self.leading(&kv_stream(), &subject, doing).await?;
+        // A deleted key has an empty value.
+        Ok(body
+            .filter(|body| !body.is_empty())
+            .map(|body| known(check, body)))
+    }
+
     /// The summaries under `names`, of those that have one.
     ///
     /// # Errors
