@@ -179,7 +179,7 @@ impl Daemon {
         let config = &self.settings.config;
         let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
         let (recorder, store) = (self.recorder.clone(), self.store.clone());
-        let (wake, cells) = (keeper.waker(), self.cells.subscribe());
+        let cells = self.cells.subscribe();
         let watched = Watched {
             schedule: Pulse::new("schedule"),
             recorder: Pulse::new("recorder"),
@@ -193,7 +193,7 @@ impl Daemon {
             adopt(&store, &cells).await;
             // The scheduler may have stopped waiting.
             drop(adopted);
-            recorder::store(recorder, store, wake, stores).await;
+            recorder::store(recorder, store, stores).await;
         });
         self.spawn_requests();
         self.spawn_gate();

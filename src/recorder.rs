@@ -209,7 +209,7 @@ impl Waiting {
 
 /// Stores what `recorder` is offered, until it is dropped; `pulse` shows that
 /// it still does.
-pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>, pulse: Pulse) {
+pub async fn store(recorder: Recorder, store: Store, pulse: Pulse) {
     let mut link = store.link();
     let mut sent = FuturesUnordered::new();
     let mut delay = MIN_DELAY;
@@ -244,9 +244,7 @@ pub async fn store(recorder: Recorder, store: Store, wake_keeper: Arc<Notify>, p
                     Err(Unstored::Refused(error)) => {
                         trouble.tell(&error, delay);
                         delay = (delay * 2).min(MAX_DELAY);
-                        if error.trouble == Trouble::Missing {
-                            wake_keeper.notify_one();
-                        }
+                        store.look_for(error.trouble);
                     }
                 }
             }

@@ -106,6 +106,15 @@ impl Ask {
     /// # Errors
     /// When it is neither.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        if body.len() > MAX_BODY {
+            return Err(Refusal::malformed(
+                format!(
+                    "the request has {} bytes, and {MAX_BODY} is the most",
+                    body.len()
+                ),
+                EXAMPLE,
+            ));
+        }
         let text = std::str::from_utf8(body).map_err(|_| {
             Refusal::malformed("the request is not UTF-8", "send a check's name, or JSON")
         })?;
@@ -113,7 +122,7 @@ impl Ask {
         if text.starts_with('{') {
             return Self::parse_json(text);
         }
-        if text.chars().any(|c| c.is_whitespace() || c.is_control()) || text.len() > 8192 {
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(Refusal::malformed(
                 "the request is neither a check's name, nor a URL, nor JSON",
                 EXAMPLE,
@@ -161,6 +170,9 @@ impl Ask {
         Ok(ask)
     }
 }
+
+/// A request is a name, a URL, or little JSON.
+const MAX_BODY: usize = 16 * 1024;
 
 const EXAMPLE: &str = "send a check's name, such as `api`, or JSON, such as \
                        `{\"check\": \"api\", \"max_age\": \"10s\"}`";

@@ -15,7 +15,10 @@ use std::{
     },
 };
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 
 use crate::{
     announcer::Announcer,
@@ -37,7 +40,7 @@ mod seen;
 
 pub use cell::Cell;
 
-use cell::{Flight, State, Waiter};
+use cell::{Flight, Host, State, Waiter};
 use seen::{Seen, see};
 
 /// Runs checks.
@@ -46,8 +49,8 @@ pub struct Runner {
     prober: Prober,
     instance: String,
     permits: Semaphore,
-    /// Runs that somebody asked for get half of the permits at most, so that a
-    /// flood of requests never starves the schedule.
+    /// Runs that somebody asked for get half of the permits at most, here and at
+    /// each host, so that a flood of requests never starves the schedule.
     request_permits: Semaphore,
     /// The highest request that is known to be in the queue.
     known: AtomicU64,
@@ -55,7 +58,7 @@ pub struct Runner {
     gate: Option<Gate>,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
-    hosts: Mutex<HashMap<String, Weak<Semaphore>>>,
+    hosts: Mutex<HashMap<String, Weak<Host>>>,
     recorder: Recorder,
     tasks: Tasks,
 }
@@ -155,14 +158,14 @@ impl Runner {
         })
     }
 
-    fn host(&self, check: &Check) -> Arc<Semaphore> {
+    fn host(&self, check: &Check) -> Arc<Host> {
         let host = check.target.url.host_str().unwrap_or_default();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = hosts.get(host).and_then(Weak::upgrade) {
             return permits;
         }
         hosts.retain(|_, permits| permits.strong_count() > 0);
-        let permits = Arc::new(Semaphore::new(self.per_host));
+        let permits = Arc::new(Host::new(self.per_host));
         hosts.insert(host.to_owned(), Arc::downgrade(&permits));
         permits
     }
@@ -267,12 +270,16 @@ impl Runner {
 
     /// Waits for permits, and asks the target.
     async fn see(&self, cell: &Cell, trigger: Trigger) -> Option<Seen> {
-        // The semaphores are never closed.
-        let _host = cell.host.acquire().await.ok()?;
+        // The semaphores are never closed. What somebody asked for waits for its
+        // share before it takes a permit that a scheduled run could use.
         let _asked = match trigger {
             Trigger::Schedule | Trigger::Push => None,
-            Trigger::Request => Some(self.request_permits.acquire().await.ok()?),
+            Trigger::Request => Some((
+                cell.host.asked.acquire().await.ok()?,
+                self.request_permits.acquire().await.ok()?,
+            )),
         };
+        let _host = cell.host.permits.acquire().await.ok()?;
         let _permit = self.permits.acquire().await.ok()?;
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config::StoreSettings;
 
@@ -72,6 +72,16 @@ pub struct Store {
     /// Set when the connection is given up on purpose.
     closing: Arc<AtomicBool>,
     refusals: Refusals,
+    missing: Missing,
+}
+
+/// What is done about a stream that somebody has deleted.
+#[derive(Clone, Debug, Default)]
+struct Missing {
+    /// Wakes the keeper, which makes it again.
+    wake: Arc<Notify>,
+    /// Whether all streams were there once.
+    prepared: Arc<AtomicBool>,
 }
 
 /// What the server refused last. It tells that beside the request, which then
@@ -106,6 +116,7 @@ impl Store {
             link,
             closing,
             refusals,
+            missing: Missing::default(),
         }
     }
 
@@ -115,6 +126,7 @@ impl Store {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        self.look_for(trouble);
         match self.refusals.put(None) {
             Some(refusal) if trouble == Trouble::Away => {
                 StoreError::new(doing, Trouble::Denied, refusal)
@@ -134,6 +146,13 @@ impl Store {
         drop(last.wait_for(is_permission).await);
         let refusal = self.refusals.put(None).unwrap_or_default();
         StoreError::new("use NATS", Trouble::Denied, refusal)
+    }
+
+    /// Has a stream that is missing made again.
+    pub(crate) fn look_for(&self, trouble: Trouble) {
+        if trouble == Trouble::Missing {
+            self.missing.wake.notify_one();
+        }
     }
 
     /// Whether NATS can be used now, and changes of it.

@@ -27,8 +27,25 @@ pub struct Cell {
     /// The check.
     pub check: Arc<Check>,
     pub(super) judge: Judge,
-    pub(super) host: Arc<Semaphore>,
+    pub(super) host: Arc<Host>,
     pub(super) state: Arc<Mutex<State>>,
+}
+
+/// The permits to probe one target host.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) permits: Semaphore,
+    /// The share of runs that somebody asked for.
+    pub(super) asked: Semaphore,
+}
+
+impl Host {
+    pub(super) fn new(permits: usize) -> Self {
+        Self {
+            permits: Semaphore::new(permits),
+            asked: Semaphore::new((permits / 2).max(1)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 //! An existing one is used as it is; only what the operator set explicitly is
 //! changed.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 use async_nats::jetstream::stream::{Config, Info};
 
@@ -66,6 +66,7 @@ impl Store {
             }
             drift.append(&mut keep);
         }
+        self.missing.prepared.store(true, Ordering::Relaxed);
         Ok(drift)
     }
 
@@ -97,7 +98,12 @@ impl Store {
             None => tracing::debug!(stream = %config.name, "making the stream"),
         }
         match self.js.create_stream(config).await {
-            Ok(stream) => Ok(stream.cached_info().clone()),
+            Ok(stream) => {
+                if self.missing.prepared.load(Ordering::Relaxed) {
+                    tracing::warn!(stream = %config.name, "a stream was gone, with what it held; it is made anew");
+                }
+                Ok(stream.cached_info().clone())
+            }
             Err(error) => {
                 let trouble = trouble::of_create_stream(&error);
                 // The server sets `max_bytes` aside, and has not so much: half

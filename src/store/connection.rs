@@ -12,7 +12,7 @@ use std::{
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::{Refusals, Store, StoreError, Trouble, buckets::Drift};
 use crate::{
@@ -34,6 +34,8 @@ pub enum Link {
 
 /// A silent server is found out after two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// The keeper looks after missing streams no sooner than this.
+const LOOK: Duration = Duration::from_millis(100);
 /// Waits between attempts to connect or prepare grow to this.
 const MAX_DELAY: Duration = Duration::from_secs(4);
 
@@ -42,7 +44,6 @@ const MAX_DELAY: Duration = Duration::from_secs(4);
 pub struct Keeper {
     store: Store,
     link: watch::Sender<Link>,
-    wake: Arc<Notify>,
     connected: watch::Receiver<u64>,
 }
 
@@ -87,7 +88,6 @@ pub async fn connect(
     let keeper = Keeper {
         store: store.clone(),
         link,
-        wake: Arc::new(Notify::new()),
         connected,
     };
     Ok((store, keeper))
@@ -137,11 +137,6 @@ pub async fn usable_now(nats: &Nats, url: &str, settings: StoreSettings) -> Resu
 }
 
 impl Keeper {
-    /// Wakes the keeper to look at the buckets again: a write found one gone.
-    pub fn waker(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
-    }
-
     /// Runs until cancelled by dropping it.
     pub async fn run(mut self) {
         let mut delay = Duration::from_millis(50);
@@ -152,7 +147,8 @@ impl Keeper {
             if settled {
                 tokio::select! {
                     changed = self.connected.changed() => if changed.is_err() { return },
-                    () = self.wake.notified() => {}
+                    // Somebody found a stream gone. They look often.
+                    () = self.store.missing.wake.notified() => tokio::time::sleep(LOOK).await,
                 }
             } else {
                 // A new connection, or the time to try again, whichever is first.

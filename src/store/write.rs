@@ -181,6 +181,7 @@ impl Store {
         let ack = self.publish(&doing, subject, Some(headers), body).await?;
         ack.await.map_err(|error| {
             let trouble = trouble::of_publish(&error);
+            self.look_for(trouble);
             StoreError::new(format!("publish `{doing}`"), trouble, error)
         })
     }

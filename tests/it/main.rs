@@ -28,6 +28,7 @@ mod gate;
 mod history;
 mod main_path;
 mod outage;
+mod overload;
 mod quickstart;
 mod reader;
 mod requests;

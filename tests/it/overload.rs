@@ -1,0 +1,184 @@
+//! More than can be done, and what nobody should send: the schedule goes on,
+//! and every request has an answer.
+
+use std::time::{Duration, Instant};
+
+use async_nats::HeaderMap;
+use serde_json::Value;
+
+use crate::support::{
+    daemon::Daemon,
+    nats::Nats,
+    target::{Answer, Target},
+    wait,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_does_not_delay_the_schedule() {
+    const HANGING: usize = 40;
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let hanging: String = (0..HANGING)
+        .map(|n| {
+            let path = format!("/hanging{n}");
+            let url = target.url(&path);
+            target.set(&path, Answer::json("{}").after(Duration::from_secs(60)));
+            format!("[[check]]\nname = \"hanging{n}\"\nurl = \"{url}\"\n")
+        })
+        .collect();
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[scheduler]\nconcurrency = 8\nper_host = 8\n[defaults]\ninterval = \"365d\"\ntimeout = \"3s\"\n{hanging}\n[[check]]\nname = \"scheduled\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"\n",
+        nats.url(),
+        target.url("/scheduled"),
+    ));
+    daemon.ready().await;
+    let client = nats.client().await;
+    wait::until("the service listens", async || {
+        client.request("supercheck.list", "".into()).await.ok()
+    })
+    .await;
+    let flood = (0..400).map(|n| {
+        let body = format!("hanging{}", n % HANGING);
+        client.request("supercheck.check", body.into())
+    });
+    let watched = async {
+        wait::until("the flood", async || {
+            let begun: u64 = (0..HANGING)
+                .map(|n| target.hits(&format!("/hanging{n}")))
+                .sum();
+            (begun >= 4).then_some(())
+        })
+        .await;
+        let (before, began) = (target.hits("/scheduled"), Instant::now());
+        wait::within(Duration::from_secs(6), "eight slots", async || {
+            (target.hits("/scheduled") >= before + 8).then_some(())
+        })
+        .await;
+        began.elapsed()
+    };
+    let flood = futures_util::future::join_all(flood);
+    tokio::select! {
+        took = watched => eprintln!("eight slots of 500 ms in {took:?}"),
+        _ = flood => panic!("the flood was over too soon"),
+    }
+    assert_eq!(daemon.said("starts skipped"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_two_megabytes_is_refused_and_gone() {
+    let nats = Nats::configured("max_payload: 8MB\njetstream { store_dir: \"%STORE%\" }").await;
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"365d\"",
+        nats.url(),
+        target.url("/")
+    ));
+    daemon.ready().await;
+    let client = nats.client().await;
+    wait::until("the service listens", async || {
+        client.request("supercheck.list", "".into()).await.ok()
+    })
+    .await;
+    let js = nats.jetstream().await;
+    for (id, body) in [
+        ("plain", "x".repeat(2 << 20)),
+        ("json", format!("{{\"check\":\"{}\"}}", "x".repeat(2 << 20))),
+        ("nested", "[".repeat(2 << 20)),
+    ] {
+        let began = Instant::now();
+        let answer = client
+            .request("supercheck.check", body.clone().into())
+            .await
+            .unwrap();
+        let code = answer.headers.unwrap();
+        let code = code.get("Nats-Service-Error-Code").unwrap();
+        assert_eq!(code.as_str(), "400", "{id}");
+        let told: Value = serde_json::from_slice(&answer.payload).unwrap();
+        assert!(told["error"].as_str().unwrap().contains("bytes"), "{told}");
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Msg-Id", id);
+        let accepted = js
+            .publish_with_headers("supercheck.requests.api", headers, body.into())
+            .await
+            .unwrap();
+        accepted.await.unwrap();
+        wait::until("the queue is empty", async || {
+            let mut queue = js.get_stream("SUPERCHECK_REQUESTS").await.ok()?;
+            (queue.info().await.ok()?.state.messages == 0).then_some(())
+        })
+        .await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{id}");
+    }
+    client
+        .request("supercheck.check", "api".into())
+        .await
+        .unwrap();
+    assert_eq!(target.hits("/"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_an_operator_deletes_is_made_again_and_told() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[scheduler]\nmode = \"shared\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"300ms\"\ntimeout = \"200ms\"",
+        nats.url(),
+        target.url("/")
+    ));
+    daemon.ready().await;
+    let client = nats.client().await;
+    let js = nats.jetstream().await;
+    let ask = async |id: &str| {
+        wait::until("an answer", async || {
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Msg-Id", id);
+            let request = async_nats::Request::new()
+                .payload("api".into())
+                .headers(headers)
+                .timeout(Some(Duration::from_secs(3)));
+            let answer = client
+                .send_request("supercheck.check", request)
+                .await
+                .ok()?;
+            let headers = answer.headers.unwrap_or_default();
+            headers
+                .get("Nats-Service-Error-Code")
+                .is_none()
+                .then_some(())
+        })
+        .await;
+    };
+    ask("before").await;
+    for stream in [
+        "SUPERCHECK_REQUESTS",
+        "KV_supercheck_requests",
+        "SUPERCHECK_HISTORY",
+        "SUPERCHECK_EVENTS",
+        "SUPERCHECK_SLOTS",
+        "KV_supercheck_kv",
+        "OBJ_supercheck",
+    ] {
+        js.delete_stream(stream).await.unwrap();
+        target.set("/", Answer::json("{}").status(500));
+        wait::until("down", async || {
+            let summary = nats.summary(&js, "api").await?;
+            (summary["status"] == "down").then_some(())
+        })
+        .await;
+        target.set("/", Answer::json("{}"));
+        ask(stream).await;
+        wait::until(stream, async || js.get_stream(stream).await.ok()).await;
+    }
+    for (stream, consumer) in [
+        ("SUPERCHECK_REQUESTS", "workers"),
+        ("SUPERCHECK_SLOTS", "runners"),
+    ] {
+        let stream = js.get_stream(stream).await.unwrap();
+        stream.delete_consumer(consumer).await.unwrap();
+        ask(consumer).await;
+        let hits = target.hits("/");
+        wait::until("runs", async || (target.hits("/") > hits + 2).then_some(())).await;
+    }
+    let told = daemon.said("a stream was gone, with what it held; it is made anew");
+    assert_eq!(told, 7, "{:#?}", daemon.complaints());
+}
