@@ -66,6 +66,7 @@ pub async fn connect(
     let closing = Arc::new(AtomicBool::new(false));
     let refusals = Refusals::default();
     let events = Events {
+        url: shown(url),
         count,
         link: down,
         on_purpose: Arc::clone(&closing),
@@ -207,6 +208,8 @@ impl Keeper {
 
 /// Follows the connection, and tells of it once per change.
 struct Events {
+    /// Where NATS is meant to be.
+    url: String,
     count: watch::Sender<u64>,
     link: watch::Sender<Link>,
     on_purpose: Arc<AtomicBool>,
@@ -256,6 +259,7 @@ impl Events {
         let mut told = self.told();
         if news && told.unreachable.as_deref() != Some(error) {
             tracing::warn!(
+                url = self.url,
                 error,
                 "NATS is not there; checks go on, and it is tried again"
             );

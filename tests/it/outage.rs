@@ -76,9 +76,10 @@ async fn nats_that_comes_after_the_daemon_is_found() {
         (target.hits("/") > 2).then_some(())
     })
     .await;
-    daemon
+    let told = daemon
         .says("NATS is not there; checks go on, and it is tried again")
         .await;
+    assert_eq!(told["url"], nats.url());
     nats.start_again().await;
     daemon.ready().await;
     let js = nats.jetstream().await;

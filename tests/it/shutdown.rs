@@ -14,12 +14,11 @@ use crate::support::{
     wait,
 };
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_in_flight_is_finished_and_stored_before_the_daemon_ends() {
-    let nats = Nats::start().await;
+/// A daemon whose one check, `slow`, is being run.
+async fn in_the_middle_of_a_run(nats: &Nats) -> Daemon {
     let target = Target::start().await;
     target.set("/", Answer::json("{}").after(Duration::from_millis(1500)));
-    let mut daemon = Daemon::serve_with(
+    let daemon = Daemon::serve_with(
         &format!(
             "[nats]\nurl = \"{}\"\n[[check]]\nname = \"slow\"\nurl = \"{}\"\ninterval = \"25s\"\ntimeout = \"5s\"",
             nats.url(),
@@ -32,6 +31,13 @@ async fn a_run_in_flight_is_finished_and_stored_before_the_daemon_ends() {
         (target.hits("/") == 1).then_some(())
     })
     .await;
+    daemon
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_in_flight_is_finished_and_stored_before_the_daemon_ends() {
+    let nats = Nats::start().await;
+    let mut daemon = in_the_middle_of_a_run(&nats).await;
     assert_eq!(daemon.stop().await.code(), Some(0));
     let js = nats.jetstream().await;
     let summary = nats
@@ -100,21 +106,7 @@ async fn a_second_signal_ends_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_to_the_process_and_its_group_is_one() {
     let nats = Nats::start().await;
-    let target = Target::start().await;
-    target.set("/", Answer::json("{}").after(Duration::from_millis(1500)));
-    let mut daemon = Daemon::serve_with(
-        &format!(
-            "[nats]\nurl = \"{}\"\n[[check]]\nname = \"slow\"\nurl = \"{}\"\ninterval = \"25s\"\ntimeout = \"5s\"",
-            nats.url(),
-            target.url("/")
-        ),
-        &["--fast-start"],
-        &[],
-    );
-    wait::until("the run begins", async || {
-        (target.hits("/") == 1).then_some(())
-    })
-    .await;
+    let mut daemon = in_the_middle_of_a_run(&nats).await;
     // As timeout(1) does it.
     daemon.signal(Signal::TERM);
     daemon.signal(Signal::TERM);
