@@ -21,6 +21,7 @@ pub mod healthcheck;
 pub mod history;
 pub mod load;
 pub mod log;
+pub mod maintenance;
 pub mod manual;
 pub mod out;
 pub mod report;
@@ -72,6 +73,8 @@ pub enum Command {
     Report(report::Options),
     /// Replays the stored summaries of a check
     History(history::Options),
+    /// Marks what happens to a check for a time, through the running daemon
+    Maintenance(maintenance::Options),
     /// Judges the configuration, or shows it with all defaults
     Config {
         /// What to do.
@@ -117,6 +120,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::History(options) => history::run(&cli.global, &options),
         Command::Status(options) => status::run(&cli.global, &options),
         Command::Report(options) => report::run(&cli.global, &options),
+        Command::Maintenance(options) => maintenance::run(&cli.global, &options),
         Command::Config { verb } => config::run(&cli.global, &verb),
         Command::Schema { of } => config::schema(of),
         Command::Doctor(options) => doctor::run(&cli.global, &options),

@@ -14,7 +14,10 @@ use std::{
     time::Duration,
 };
 
-use crate::check::{Check, CheckName, Secret, Target};
+use crate::{
+    check::{Check, CheckName, Secret, Target},
+    window::Window,
+};
 
 pub mod mistake;
 pub mod settings;
@@ -25,6 +28,7 @@ mod environment;
 mod fields;
 mod gate;
 mod hide;
+mod maintenance;
 mod pem;
 mod read;
 mod schema;
@@ -77,6 +81,8 @@ pub struct Config {
     pub gate: Gate,
     /// The buckets.
     pub store: StoreSettings,
+    /// Times that are set aside.
+    pub maintenance: Vec<Window>,
     /// The checks, in the order of their names.
     pub checks: Vec<Arc<Check>>,
 }

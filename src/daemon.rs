@@ -20,6 +20,7 @@ use crate::{
     check::CheckName,
     config::{Config, Mode},
     gate::Gate,
+    maintenance,
     probe::{Prober, ProberSettings},
     pulse::Pulse,
     recorder::{self, Recorder},
@@ -157,6 +158,7 @@ impl Daemon {
         }
         let recorder = Recorder::default();
         let runner = Arc::new(runner(config, &settings.instance, &recorder, &work)?);
+        runner.maintenance().set_windows(&config.maintenance);
         let cells = runner.cells(&config.checks, &BTreeMap::new())?;
         let (cells, _) = watch::channel(Arc::new(cells));
         let daemon = Self {
@@ -196,7 +198,7 @@ impl Daemon {
             recorder::store(recorder, store, stores).await;
         });
         self.spawn_requests();
-        self.spawn_gate();
+        self.spawn_circumstances();
         let layout = Layout {
             tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
             fast_start: config
@@ -225,7 +227,13 @@ impl Daemon {
         });
     }
 
-    fn spawn_gate(&self) {
+    fn spawn_circumstances(&self) {
+        let maintenance = self.runner.maintenance().clone();
+        let (store, cells) = (self.store.clone(), self.cells.subscribe());
+        self.ground.spawn(
+            "maintenance",
+            maintenance::follow(maintenance, store, cells),
+        );
         let (runner, stop) = (Arc::clone(&self.runner), self.work.stop().clone());
         if runner.gate().is_some() {
             self.work.spawn("gate", async move {
@@ -239,17 +247,21 @@ impl Daemon {
 
     /// The schedule is shared: runs what this instance is handed.
     fn share(&self) -> Sharing {
-        let sharing = Sharing {
+        let sharing = self.sharing();
+        self.work.spawn("slots", sharing::share(sharing.clone()));
+        self.ground
+            .spawn("summaries", sharing::follow(sharing.clone()));
+        sharing
+    }
+
+    fn sharing(&self) -> Sharing {
+        Sharing {
             store: self.store.clone(),
             runner: Arc::clone(&self.runner),
             cells: self.cells.subscribe(),
             tasks: self.work.clone(),
             away: None,
-        };
-        self.work.spawn("slots", sharing::share(sharing.clone()));
-        self.ground
-            .spawn("summaries", sharing::follow(sharing.clone()));
-        sharing
+        }
     }
 
     /// On-demand requests: the desk that answers, the worker that runs, and

@@ -34,9 +34,9 @@
 //! |---|---|---|
 //! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
-//! | thought | [`config`], [`schedule`], [`verdict`] | pure: values in, values out; no IO, no clock |
+//! | thought | [`config`], [`schedule`], [`verdict`], [`window`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`worker`], [`sharing`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`maintenance`], [`worker`], [`sharing`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -53,6 +53,8 @@
 //!   into [`store::ledger`]; [`serve::desk`] answers whoever asked.
 //! - … announces a change once? [`announcer`].
 //! - … knows that supercheck's own network is down? [`gate`].
+//! - … marks what happens during maintenance? [`maintenance`], by [`window`]
+//!   and by flag.
 //! - … makes the buckets and finds drift? [`store::buckets`].
 //! - … starts the private nats-server? [`store::embedded`].
 //! - … tells systemd how we are, and pings its watchdog? [`daemon`], in
@@ -93,6 +95,7 @@ pub mod daemon;
 pub mod error;
 pub mod gate;
 pub mod line;
+pub mod maintenance;
 pub mod near;
 pub mod observation;
 pub mod probe;
@@ -110,4 +113,5 @@ pub mod tasks;
 pub mod trial;
 pub mod triggers;
 pub mod verdict;
+pub mod window;
 pub mod worker;

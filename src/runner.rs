@@ -24,6 +24,7 @@ use crate::{
     announcer::Announcer,
     check::{Check, CheckName},
     gate::{CLOSED, Gate},
+    maintenance::Maintenance,
     probe::Prober,
     recorder::Recorder,
     report::{self, Trigger, Verdict},
@@ -56,6 +57,7 @@ pub struct Runner {
     known: AtomicU64,
     announcer: Announcer,
     gate: Option<Gate>,
+    maintenance: Maintenance,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Host>>>,
@@ -101,6 +103,7 @@ impl Runner {
             known: AtomicU64::new(0),
             announcer: Announcer::default(),
             gate: None,
+            maintenance: Maintenance::default(),
             per_host: limits.per_host,
             hosts: Mutex::default(),
             recorder,
@@ -111,6 +114,11 @@ impl Runner {
     /// Runs that fail while `gate` is closed do not count.
     pub fn behind(self, gate: Option<Gate>) -> Self {
         Self { gate, ..self }
+    }
+
+    /// Which checks are in maintenance.
+    pub const fn maintenance(&self) -> &Maintenance {
+        &self.maintenance
     }
 
     /// What is known of supercheck's own network, if it is looked at.
@@ -304,6 +312,7 @@ impl Runner {
         let standing = cell.fold(&judgement, observation.started_at, withheld);
         let making = Making {
             failed_attempts: failed,
+            maintenance: self.maintenance.reason(&cell.check, observation.started_at),
             gate: self
                 .gate
                 .as_ref()

@@ -4,4 +4,5 @@ pub mod demo_target;
 pub mod desk;
 pub mod http;
 pub mod listing;
+pub mod maintenance;
 pub mod service;

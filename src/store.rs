@@ -22,6 +22,7 @@ pub mod connection;
 pub mod embedded;
 pub mod events;
 pub mod examine;
+pub mod flags;
 pub mod history;
 pub mod ledger;
 pub mod object;
@@ -47,6 +48,8 @@ pub const KV_BUCKET: &str = "supercheck_kv";
 pub const REQUEST_STREAM: &str = "SUPERCHECK_REQUESTS";
 /// The KV bucket of what requests came to.
 pub const LEDGER_BUCKET: &str = "supercheck_requests";
+/// The KV bucket of maintenance flags.
+pub const FLAG_BUCKET: &str = "supercheck_maintenance";
 /// The queue of scheduled slots, where instances share the schedule.
 pub const SLOT_STREAM: &str = "SUPERCHECK_SLOTS";
 /// The stream of all summaries.

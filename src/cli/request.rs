@@ -138,7 +138,7 @@ fn shown(report: &[u8], options: &Options) -> Result<Exit, Failure> {
 
 /// A refusal as the command's end: what was asked wrongly is usage, what NATS
 /// or the daemon cannot do now is unavailable.
-fn refused(refusal: Refusal, id: Option<&RequestId>) -> Failure {
+pub(super) fn refused(refusal: Refusal, id: Option<&RequestId>) -> Failure {
     let exit = match refusal.code {
         429 | 500.. => Exit::Unavailable,
         _ => Exit::Usage,

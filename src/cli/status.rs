@@ -197,6 +197,11 @@ fn line(row: &Row, now: Timestamp, colour: bool) -> Vec<Cell> {
     } else {
         summary.message.clone()
     };
+    let message = match (summary.maintenance, &summary.maintenance_reason) {
+        (false, _) => message,
+        (true, None) => format!("{message} (in maintenance)"),
+        (true, Some(reason)) => format!("{message} (in maintenance: {reason})"),
+    };
     // Since when it is unknown: since the last record ran out.
     let since = if stale {
         summary.expires_at

@@ -14,7 +14,7 @@ use super::{
     book::Book,
     check::{self, Defaults},
     fields::Fields,
-    gate,
+    gate, maintenance,
     mistake::Place,
     streams,
     tree::{Node, Value},
@@ -36,6 +36,8 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
     };
     let defaults = Defaults::read(fields.section("defaults", book), book);
     let checks = checks(fields.node("check"), &defaults, &store, book);
+    let named = checks.iter().map(AsRef::as_ref);
+    let maintenance = maintenance::read(fields.node("maintenance"), &named, book);
     fields.finish(book);
     Config {
         nats,
@@ -44,6 +46,7 @@ pub(super) fn config(root: &Node, book: &mut Book) -> Config {
         scheduler,
         gate,
         store,
+        maintenance,
         checks,
     }
 }

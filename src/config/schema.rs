@@ -11,6 +11,7 @@ pub fn schema() -> Value {
         properties.insert(section.to_owned(), table(section, &[]));
     }
     let check = table("check", &["name", "url"]);
+    properties.insert("maintenance".to_owned(), maintenance());
     properties.insert("check".to_owned(), json!({"type": "array", "items": check}));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -19,6 +20,28 @@ pub fn schema() -> Value {
         "additionalProperties": false,
         "properties": properties,
     })
+}
+
+fn maintenance() -> Value {
+    let text = |meaning| json!({"type": "string", "description": meaning});
+    let texts =
+        |meaning| json!({"type": "array", "items": {"type": "string"}, "description": meaning});
+    let window = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "name": text("what it is for, as readers see it (default: maintenance)"),
+            "checks": texts("the checks that it is for; none of checks, groups, tags: all"),
+            "groups": texts("the groups that it is for"),
+            "tags": texts("the tags that it is for"),
+            "schedule": text("when it opens: minute, hour, day of the month, month, day of the week"),
+            "duration": text("for how long"),
+            "time_zone": text("whose clock the schedule follows (default: UTC)"),
+            "from": text("or: the first moment, RFC 3339"),
+            "until": text("and the first moment after"),
+        },
+    });
+    json!({"type": "array", "items": window})
 }
 
 fn table(section: &str, required: &[&str]) -> Value {

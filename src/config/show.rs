@@ -6,7 +6,10 @@ use super::{
     Config, Gate, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
     check::route::TRUST, hide::without_userinfo,
 };
-use crate::check::{Check, Dialect, Disagreement, Route, Rules, Secret, Severity};
+use crate::{
+    check::{Check, Dialect, Disagreement, Route, Rules, Secret, Severity},
+    window::{When, Window},
+};
 
 /// Writes `config` as TOML.
 pub fn show(config: &Config) -> String {
@@ -37,6 +40,9 @@ pub fn show(config: &Config) -> String {
     out.duration("tick", scheduler.tick);
     show_gate(&config.gate, &mut out);
     show_store(&config.store, &mut out);
+    for window in &config.maintenance {
+        show_window(window, &mut out);
+    }
     for check in &config.checks {
         show_check(check, &mut out);
     }
@@ -127,6 +133,33 @@ pub(super) fn nats(nats: &Nats) -> String {
         out.plain("max_store", bytes);
     }
     out.0
+}
+
+fn show_window(window: &Window, out: &mut Page) {
+    out.section("[maintenance]");
+    out.text("name", &window.name);
+    let selector = &window.selector;
+    for (key, words) in [
+        ("checks", &selector.checks),
+        ("groups", &selector.groups),
+        ("tags", &selector.tags),
+    ] {
+        if !words.is_empty() {
+            let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+            out.plain(key, format!("[{}]", words.join(", ")));
+        }
+    }
+    match &window.when {
+        When::Once { from, until } => {
+            out.text("from", &from.to_string());
+            out.text("until", &until.to_string());
+        }
+        When::Recurring(recurring) => {
+            out.text("schedule", &recurring.schedule);
+            out.duration("duration", recurring.duration);
+            out.text("time_zone", recurring.zone.name());
+        }
+    }
 }
 
 fn show_check(check: &Check, out: &mut Page) {

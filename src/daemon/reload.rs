@@ -35,6 +35,7 @@ impl Daemon {
                 return false;
             }
         };
+        self.runner.maintenance().set_windows(&new.maintenance);
         self.cells.send_replace(Arc::new(cells));
         let list = |names: &[CheckName]| {
             names
@@ -54,6 +55,7 @@ impl Daemon {
             let settings = changes.restart.join(", ");
             warn!(settings, "these settings change at the next restart only");
         }
+        self.settings.config.maintenance = new.maintenance;
         self.settings.config.checks = new.checks;
         true
     }

@@ -333,7 +333,7 @@ fn young(cell: &Cell, max_age: Duration) -> Option<Arc<Run>> {
 
 /// NATS did not take or give something.
 #[expect(clippy::needless_pass_by_value, reason = "it is a `map_err`")]
-fn away(error: StoreError) -> Refusal {
+pub(super) fn away(error: StoreError) -> Refusal {
     let text = crate::error::Chain(&error).to_string();
     if error.trouble == Trouble::Full {
         Refusal::new(

@@ -1,5 +1,5 @@
-//! The NATS face: `supercheck.check`, `.get` and `.list`, as NATS micro
-//! endpoints in one queue group.
+//! The NATS face: `supercheck.check`, `.get`, `.list` and `.maintenance.<check>`,
+//! as NATS micro endpoints in one queue group.
 //!
 //! No stream captures these subjects: a request for a run is put on the work
 //! queue from here, under its id, and answered from here when it is recorded.
@@ -64,6 +64,7 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
                 Endpoint::Check => desk.check(body, id.as_deref()).await,
                 Endpoint::Get => desk.get(body).await,
                 Endpoint::List => desk.list(body),
+                Endpoint::Maintenance => desk.maintain(check_of(&request), body).await,
             };
             respond(&request, answer, desk.store.max_answer()).await;
             drop(room);
@@ -79,6 +80,25 @@ enum Endpoint {
     Check,
     Get,
     List,
+    Maintenance,
+}
+
+impl Endpoint {
+    /// Its subject; `*` is a check's name.
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::Check => "supercheck.check",
+            Self::Get => "supercheck.get",
+            Self::List => "supercheck.list",
+            Self::Maintenance => "supercheck.maintenance.*",
+        }
+    }
+}
+
+/// The check that the last token of the subject names.
+fn check_of(request: &ServiceRequest) -> &str {
+    let subject = request.message.subject.as_str();
+    subject.rsplit('.').next().unwrap_or_default()
 }
 
 /// The running service and what it is asked.
@@ -120,6 +140,12 @@ async fn start(
             "list",
             "the summaries of all checks: empty, or JSON {tag?, group?, status?, after?}",
         ),
+        (
+            Endpoint::Maintenance,
+            "maintenance",
+            "marks what happens to a check for a time: JSON {for, reason?}, or {clear: true}; the \
+             subject's last token is the check",
+        ),
     ] {
         let metadata = HashMap::from([
             ("description".to_owned(), about.to_owned()),
@@ -130,7 +156,7 @@ async fn start(
             .endpoint_builder()
             .name(name)
             .metadata(metadata)
-            .add(format!("supercheck.{name}"))
+            .add(endpoint.subject())
             .await?;
         all.push(Box::pin(requests.map(move |request| (endpoint, request))));
     }
@@ -151,6 +177,9 @@ const fn schema(endpoint: Endpoint) -> &'static str {
         Endpoint::List => {
             r#"{"type":"object","additionalProperties":false,"properties":{"tag":{"type":"string"},"group":{"type":"string"},"status":{"enum":["up","degraded","down","unknown"]},"after":{"type":"string"}}}"#
         }
+        Endpoint::Maintenance => {
+            r#"{"type":"object","additionalProperties":false,"properties":{"for":{"type":"string"},"reason":{"type":"string"},"clear":{"type":"boolean"}}}"#
+        }
     }
 }
 
@@ -162,6 +191,9 @@ const fn response(endpoint: Endpoint) -> &'static str {
         }
         Endpoint::List => {
             r#"{"type":"object","properties":{"checks":{"type":"array"},"next":{"type":["string","null"]}}}"#
+        }
+        Endpoint::Maintenance => {
+            r#"{"type":"object","properties":{"check":{"type":"string"},"maintenance":{"type":"boolean"},"until":{"type":"string"},"reason":{"type":"string"}}}"#
         }
     }
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
+use super::flags::MAX_FLAG;
 use super::{
-    EVENT_STREAM, FAILURE_BUCKET, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET, OBJECT_BUCKET,
-    REQUEST_STREAM, SLOT_STREAM,
+    EVENT_STREAM, FAILURE_BUCKET, FLAG_BUCKET, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET,
+    OBJECT_BUCKET, REQUEST_STREAM, SLOT_STREAM,
 };
 use crate::config::StoreSettings;
 
@@ -61,6 +62,7 @@ pub fn wanted(settings: &StoreSettings) -> Vec<Wanted> {
         explicit(requests(settings), settings.requests.set),
         explicit(ledger(settings), settings.requests.set),
         explicit(events(settings), false),
+        explicit(flags(settings), false),
     ];
     if settings.shared {
         wanted.push(explicit(slots(settings), false));
@@ -151,6 +153,18 @@ fn ledger(settings: &StoreSettings) -> Config {
             settings,
             ledger_stream(),
             vec![format!("$KV.{LEDGER_BUCKET}.>")],
+        )
+    }
+}
+
+fn flags(settings: &StoreSettings) -> Config {
+    Config {
+        max_age: MAX_FLAG,
+        max_messages_per_subject: 1,
+        ..stream(
+            settings,
+            format!("KV_{FLAG_BUCKET}"),
+            vec![format!("$KV.{FLAG_BUCKET}.>")],
         )
     }
 }

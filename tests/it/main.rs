@@ -27,6 +27,7 @@ mod failures;
 mod gate;
 mod history;
 mod main_path;
+mod maintenance;
 mod outage;
 mod overload;
 mod quickstart;

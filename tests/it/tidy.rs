@@ -15,11 +15,12 @@ use crate::support::tools::root;
 const LAYERS: [&[&str]; 7] = [
     &["error", "clock", "line", "near", "pulse", "tasks", "trial"],
     &["check", "observation", "report", "request"],
-    &["config", "schedule", "verdict"],
+    &["config", "schedule", "verdict", "window"],
     &["probe", "store"],
     &[
         "announcer",
         "gate",
+        "maintenance",
         "recorder",
         "run",
         "runner",
