@@ -107,12 +107,20 @@ pub struct Check {
     pub thresholds: Thresholds,
     /// How often one run asks, until an answer does not fail.
     pub attempts: Attempts,
+    /// Set where nothing is asked and a job reports by itself, once an interval
+    /// at least: how late a report may be.
+    pub grace: Option<Duration>,
 }
 
 impl Check {
     /// How long the record of a run is good for: two more could have ended.
     pub fn lasts(&self) -> Duration {
-        2 * self.interval + self.timeout
+        2 * self.interval + self.grace.unwrap_or(self.timeout)
+    }
+
+    /// Whether nothing is asked: a job reports by itself.
+    pub const fn is_push(&self) -> bool {
+        self.grace.is_some()
     }
 }
 

@@ -32,6 +32,7 @@ use crate::{
         service,
     },
     sharing::{self, Sharing},
+    silence::{self, Listener},
     store::{self, Link, Store, StoreError, Trouble, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
@@ -228,6 +229,14 @@ impl Daemon {
     }
 
     fn spawn_circumstances(&self) {
+        let listener = Listener {
+            store: self.store.clone(),
+            runner: Arc::clone(&self.runner),
+            cells: self.cells.subscribe(),
+            sharing: (self.settings.config.scheduler.mode == Mode::Shared).then(|| self.sharing()),
+        };
+        let stop = self.work.stop().clone();
+        self.work.spawn("silence", silence::listen(listener, stop));
         let maintenance = self.runner.maintenance().clone();
         let (store, cells) = (self.store.clone(), self.cells.subscribe());
         self.ground.spawn(

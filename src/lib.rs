@@ -36,7 +36,7 @@
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`schedule`], [`verdict`], [`window`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`maintenance`], [`worker`], [`sharing`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`maintenance`], [`worker`], [`sharing`], [`silence`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -53,6 +53,7 @@
 //!   into [`store::ledger`]; [`serve::desk`] answers whoever asked.
 //! - … announces a change once? [`announcer`].
 //! - … knows that supercheck's own network is down? [`gate`].
+//! - … notices that a job no longer reports? [`silence`].
 //! - … marks what happens during maintenance? [`maintenance`], by [`window`]
 //!   and by flag.
 //! - … makes the buckets and finds drift? [`store::buckets`].
@@ -108,6 +109,7 @@ pub mod runner;
 pub mod schedule;
 pub mod serve;
 pub mod sharing;
+pub mod silence;
 pub mod store;
 pub mod tasks;
 pub mod trial;

@@ -233,6 +233,17 @@ impl Refusal {
         )
     }
 
+    /// Nobody asks the target of a push check.
+    pub fn of_push(check: &str) -> Self {
+        Self::new(
+            409,
+            format!("`{check}` cannot be run: its job reports by itself"),
+            format!(
+                "`supercheck.get` has its newest report; the job sends them to `supercheck.push.{check}`"
+            ),
+        )
+    }
+
     /// Its workers died, again and again.
     pub fn given_up(deliveries: u64) -> Self {
         Self::new(

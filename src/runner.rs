@@ -37,6 +37,7 @@ use crate::{
 };
 
 mod cell;
+mod push;
 mod seen;
 
 pub use cell::Cell;
@@ -58,6 +59,8 @@ pub struct Runner {
     announcer: Announcer,
     gate: Option<Gate>,
     maintenance: Maintenance,
+    /// Whoever makes a run of what was not asked for has it.
+    pushes: Mutex<()>,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Host>>>,
@@ -104,6 +107,7 @@ impl Runner {
             announcer: Announcer::default(),
             gate: None,
             maintenance: Maintenance::default(),
+            pushes: Mutex::default(),
             per_host: limits.per_host,
             hosts: Mutex::default(),
             recorder,
@@ -307,11 +311,13 @@ impl Runner {
             observation,
             judgement,
             failed,
+            reported_at,
         } = seen;
         let before = cell.status();
         let standing = cell.fold(&judgement, observation.started_at, withheld);
         let making = Making {
             failed_attempts: failed,
+            reported_at,
             maintenance: self.maintenance.reason(&cell.check, observation.started_at),
             gate: self
                 .gate

@@ -5,4 +5,5 @@ pub mod desk;
 pub mod http;
 pub mod listing;
 pub mod maintenance;
+pub mod push;
 pub mod service;

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     check::CheckName,
+    clock::Timestamp,
     error::Chain,
     report::Trigger,
     runner::{Cell, Runner},
@@ -132,6 +133,14 @@ impl Sharing {
             return slot.taken.done().await.map_err(again);
         };
         Self::catch_up(&self.store, &cell).await.map_err(again)?;
+        if cell.check.is_push() {
+            let due = Timestamp::from_millis(slot.due);
+            if let Some(run) = self.runner.silence(&cell, Timestamp::default(), due) {
+                let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
+                stored.await.map_err(|_| Duration::from_secs(1))?;
+            }
+            return slot.taken.done().await.map_err(again);
+        }
         // Handed out again, because its first taker died after the run.
         let answered = slot.deliveries > 1
             && cell

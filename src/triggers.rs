@@ -67,7 +67,9 @@ pub async fn follow(
 }
 
 fn lay_out(cells: &Cells, layout: Layout, now: u64) -> Schedule<Arc<Cell>> {
-    let checks = cells.values().map(|cell| {
+    // What a job reports by itself is never due.
+    let asked = cells.values().filter(|cell| !cell.check.is_push());
+    let checks = asked.map(|cell| {
         (
             cell.check.name.as_str(),
             cell.check.interval,

@@ -295,7 +295,12 @@ impl Worker {
         } else if request.age > MAX_WAIT {
             Err(Unfit::Refused(Refusal::too_old(request.age)))
         } else {
-            find(&cells, &what).ok_or_else(|| {
+            let cell = find(&cells, &what);
+            if let Some(cell) = cell.as_ref().filter(|cell| cell.check.is_push()) {
+                let refusal = Refusal::of_push(cell.check.name.as_str());
+                return (asked, Err(Unfit::Refused(refusal)));
+            }
+            cell.ok_or_else(|| {
                 if request.deliveries < UNKNOWN_DELIVERIES {
                     Unfit::Elsewhere(Duration::from_secs(1))
                 } else {

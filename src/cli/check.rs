@@ -96,7 +96,9 @@ fn checks(global: &Global, targets: &[String]) -> Result<Vec<Arc<Check>>, Failur
     let configured = if !targets.is_empty() && targets.iter().all(is_url) {
         Vec::new()
     } else {
-        load::load(global.config.as_deref())?.config.checks
+        let mut checks = load::load(global.config.as_deref())?.config.checks;
+        checks.retain(|check| !check.is_push());
+        checks
     };
     if targets.is_empty() {
         return Ok(configured);

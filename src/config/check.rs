@@ -12,6 +12,7 @@ use super::{
 use crate::check::{CERTIFICATE_WARN, Check, CheckName, Disagreement, Route, Secret, Thresholds};
 
 mod address;
+mod push;
 mod request;
 pub(super) mod route;
 mod rules;
@@ -81,8 +82,16 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
         return None;
     };
     let name = name(&mut fields, book);
-    let address = address::read(&mut fields, book);
-    let timing = timing::read(&mut fields, defaults, name.as_ref(), book);
+    let push = push::read(&mut fields, book);
+    let address = match push {
+        None => address::read(&mut fields, book),
+        Some(_) => address::of_push(&mut fields, name.as_ref(), book),
+    };
+    let timing = match push {
+        None => timing::read(&mut fields, defaults, name.as_ref(), book),
+        Some(_) => timing::of_push(&mut fields, defaults, book),
+    };
+    let grace = push.map(|grace| push::grace(grace, timing.interval));
     let url = address.as_ref().map(|address| address.url.clone());
     let target = request::read(&mut fields, url, defaults, book);
     let rules = rules::read(&mut fields, defaults, book);
@@ -104,6 +113,7 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
             rules,
             thresholds,
             attempts: timing.attempts,
+            grace,
         })
     };
     let check = check();

@@ -241,7 +241,7 @@ fn checks(
             book.note(&first, "the first is here");
         }
         if let Some(check) = read.check {
-            if check.interval >= store.object_ttl {
+            if check.interval >= store.object_ttl && !check.is_push() {
                 warn_of_gaps(&check, &read.interval_at, book);
             }
             checks.insert(check.name.clone(), Arc::new(check));

@@ -10,7 +10,7 @@ pub fn schema() -> Value {
     for section in SECTIONS {
         properties.insert(section.to_owned(), table(section, &[]));
     }
-    let check = table("check", &["name", "url"]);
+    let check = table("check", &["name"]);
     properties.insert("maintenance".to_owned(), maintenance());
     properties.insert("check".to_owned(), json!({"type": "array", "items": check}));
     json!({

@@ -156,7 +156,9 @@ pub const SETTINGS: &[Setting] = &[
     s("defaults", "tags", Kind::Texts, "", "words to filter by"),
 
     s("check", "name", Kind::Text, "", "KV key, metric label: 1 to 63 of a-z 0-9 - _"),
-    s("check", "url", Kind::Text, "", "the target, http or https"),
+    s("check", "url", Kind::Text, "", "the target, http or https; none with push"),
+    s("check", "push", Kind::Truth, "false", "nothing is asked: a job reports by itself, once an interval at least"),
+    s("check", "grace", Kind::Duration, "a tenth of the interval", "how late such a report may be"),
     s("check", "object", Kind::Text, "the url", "the report's name in the object store"),
     s("check", "method", Kind::Text, "GET", "the HTTP method"),
     s("check", "headers", Kind::Headers, "", "headers to send; values are never shown"),

@@ -165,33 +165,23 @@ fn show_window(window: &Window, out: &mut Page) {
 fn show_check(check: &Check, out: &mut Page) {
     out.section("[check]");
     out.text("name", check.name.as_str());
-    out.text("url", &check.shown_url);
-    out.text("object", &check.object);
-    out.text("method", &check.target.method);
-    if !check.target.headers.is_empty() {
-        let headers = check
-            .target
-            .headers
-            .iter()
-            .map(|(name, _)| format!("{} = \"…\"", quoted(name)));
-        let headers = headers.collect::<Vec<_>>().join(", ");
-        out.plain("headers", format!("{{ {headers} }}"));
+    match check.grace {
+        Some(grace) => {
+            out.plain("push", true);
+            out.duration("grace", grace);
+        }
+        None => out.text("url", &check.shown_url),
     }
-    out.secret("body", check.target.body.as_ref());
+    out.text("object", &check.object);
+    if !check.is_push() {
+        show_asked(check, out);
+    }
     out.duration("interval", check.interval);
-    out.duration("timeout", check.timeout);
     out.maybe("group", check.group.as_deref());
     let list = |items: &[String]| items.join(", ");
     if !check.tags.is_empty() {
         let tags: Vec<_> = check.tags.iter().map(|tag| quoted(tag)).collect();
         out.plain("tags", format!("[{}]", list(&tags)));
-    }
-    if !check.rules.status.is_empty() {
-        let codes: Vec<_> = check.rules.status.iter().map(ToString::to_string).collect();
-        out.plain("status", format!("[{}]", list(&codes)));
-    }
-    if let Some(latency) = check.rules.max_latency {
-        out.duration("max_latency", latency);
     }
     out.plain("json", check.rules.json);
     show_reading(&check.rules, out);
@@ -211,10 +201,33 @@ fn show_check(check: &Check, out: &mut Page) {
     }
     out.plain("fail_after", check.thresholds.fail_after);
     out.plain("recover_after", check.thresholds.recover_after);
+    out.plain("max_body", check.target.max_body);
+}
+
+/// Writes what is asked, and how.
+fn show_asked(check: &Check, out: &mut Page) {
+    out.text("method", &check.target.method);
+    if !check.target.headers.is_empty() {
+        let headers = check
+            .target
+            .headers
+            .iter()
+            .map(|(name, _)| format!("{} = \"…\"", quoted(name)));
+        let headers = headers.collect::<Vec<_>>().join(", ");
+        out.plain("headers", format!("{{ {headers} }}"));
+    }
+    out.secret("body", check.target.body.as_ref());
+    out.duration("timeout", check.timeout);
     out.plain("attempts", check.attempts.most);
     out.duration("attempt_delay", check.attempts.delay);
     out.plain("max_redirects", check.target.max_redirects);
-    out.plain("max_body", check.target.max_body);
+    if !check.rules.status.is_empty() {
+        let codes: Vec<_> = check.rules.status.iter().map(ToString::to_string).collect();
+        out.plain("status", format!("[{}]", codes.join(", ")));
+    }
+    if let Some(latency) = check.rules.max_latency {
+        out.duration("max_latency", latency);
+    }
     show_route(&check.target.route, out);
 }
 

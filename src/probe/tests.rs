@@ -104,6 +104,7 @@ pub(crate) fn check(name: &str, url: &str) -> Check {
         rules: Rules::default(),
         thresholds: Thresholds::default(),
         attempts: Attempts::default(),
+        grace: None,
     }
 }
 

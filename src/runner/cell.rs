@@ -100,6 +100,13 @@ impl Cell {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes the newest run.
+    pub(super) fn put(&self, run: &Arc<Run>) {
+        let mut state = self.lock();
+        state.latest = Some(Arc::clone(run));
+        state.adopted = None;
+    }
+
     /// The newest run, if there has been one.
     pub fn latest(&self) -> Option<Arc<Run>> {
         self.lock().latest.clone()

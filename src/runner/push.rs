@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Cell, Runner, seen::{Seen, guarded}};
+use super::{
+    Cell, Runner,
+    seen::{Seen, guarded},
+};
 use crate::{
     clock::{self, Timestamp},
     observation::{Observation, Phases, Response},
@@ -23,7 +26,9 @@ const EXAMPLE: &str = "send nothing when all is well, `{\"status\": \"warn\", \"
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Said {
-    status: Verdict,
+    /// The judge reads it: it is the IETF draft's word too.
+    #[serde(rename = "status")]
+    _status: Verdict,
     #[serde(default)]
     message: Option<String>,
 }
@@ -37,7 +42,10 @@ impl Runner {
         if body.len() > cell.check.target.max_body {
             return Err(Refusal::malformed(
                 format!("the report has {} bytes", body.len()),
-                format!("make it {} at most, or raise `max_body`", cell.check.target.max_body),
+                format!(
+                    "make it {} at most, or raise `max_body`",
+                    cell.check.target.max_body
+                ),
             ));
         }
         let _turn = self.pushes.lock();
@@ -49,9 +57,8 @@ impl Runner {
             failed: Vec::new(),
             reported_at: Some(at),
         };
-        self.land(cell, seen, Trigger::Push).ok_or_else(|| {
-            Refusal::new(500, "the report was not kept", "see the daemon's log")
-        })
+        self.land(cell, seen, Trigger::Push)
+            .ok_or_else(|| Refusal::new(500, "the report was not kept", "see the daemon's log"))
     }
 
     /// Makes a failing run of a silence that is longer than it may be; `None`
@@ -64,7 +71,10 @@ impl Runner {
         let reported_at = cell.newest().and_then(|newest| newest.reported_at);
         let every = said(cell.check.interval);
         let message = match reported_at {
-            Some(at) => format!("no report for {}, expected every {every}", said(now.since(at))),
+            Some(at) => format!(
+                "no report for {}, expected every {every}",
+                said(now.since(at))
+            ),
             None => format!("no report yet, expected every {every}"),
         };
         let judgement = Judgement {
@@ -117,11 +127,7 @@ fn is_silence(summary: &Summary) -> bool {
 }
 
 /// Judges by the check's rules, as if the report were an answer.
-fn judge(
-    cell: &Cell,
-    body: &Bytes,
-    at: Timestamp,
-) -> Result<(Observation, Judgement), Refusal> {
+fn judge(cell: &Cell, body: &Bytes, at: Timestamp) -> Result<(Observation, Judgement), Refusal> {
     let own = serde_json::from_slice::<Said>(body).ok();
     let media = match body.trim_ascii().first() {
         None => "text/plain",
@@ -136,12 +142,20 @@ fn judge(
     };
     let observation = observed(at, Some((media, content)));
     let mut judgement = guarded(|| cell.judge.judge(&observation));
-    let says = judgement.document.as_ref().map(|document| document.status.verdict());
+    let says = judgement
+        .document
+        .as_ref()
+        .map(|document| document.status.verdict());
     if says.flatten().is_none() && cell.check.rules.expect.is_empty() {
-        return Err(Refusal::malformed("the report says no status that is known", EXAMPLE));
+        return Err(Refusal::malformed(
+            "the report says no status that is known",
+            EXAMPLE,
+        ));
     }
     // Nobody asked over HTTP.
-    judgement.expectations.retain(|row| !row.expect.starts_with("HTTP status"));
+    judgement
+        .expectations
+        .retain(|row| !row.expect.starts_with("HTTP status"));
     if let Some(message) = own.and_then(|own| own.message) {
         judgement.message = crate::line::line(&message, 200);
     } else if judgement.verdict == Verdict::Pass {

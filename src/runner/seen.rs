@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Cell;
 use crate::{
     check::Check,
+    clock::Timestamp,
     observation::Observation,
     probe::Prober,
     report::{FailedAttempt, Verdict},
@@ -27,6 +28,8 @@ pub(super) struct Seen {
     pub(super) judgement: Judgement,
     /// The attempts before.
     pub(super) failed: Vec<FailedAttempt>,
+    /// When the job of a push check last reported.
+    pub(super) reported_at: Option<Timestamp>,
 }
 
 /// Asks the target until an attempt does not fail, or there are no more.
@@ -43,6 +46,7 @@ pub(super) async fn see(prober: &Prober, cell: &Cell) -> Seen {
                 observation,
                 judgement,
                 failed,
+                reported_at: None,
             };
         }
         failed.push(FailedAttempt {

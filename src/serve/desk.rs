@@ -111,6 +111,9 @@ impl Desk {
         {
             return self.cached(&run, id, explicit, asked).await;
         }
+        if let Some(cell) = cell.as_ref().filter(|cell| cell.check.is_push()) {
+            return Err(Refusal::of_push(cell.check.name.as_str()));
+        }
         let patience = cell
             .as_ref()
             .map_or(PATIENCE, |cell| 2 * cell.check.timeout + PATIENCE);

@@ -1,5 +1,5 @@
-//! The NATS face: `supercheck.check`, `.get`, `.list` and `.maintenance.<check>`,
-//! as NATS micro endpoints in one queue group.
+//! The NATS face: `supercheck.check`, `.get`, `.list`, `.push.<check>` and
+//! `.maintenance.<check>`, as NATS micro endpoints in one queue group.
 //!
 //! No stream captures these subjects: a request for a run is put on the work
 //! queue from here, under its id, and answered from here when it is recorded.
@@ -64,6 +64,7 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
                 Endpoint::Check => desk.check(body, id.as_deref()).await,
                 Endpoint::Get => desk.get(body).await,
                 Endpoint::List => desk.list(body),
+                Endpoint::Push => desk.push(check_of(&request), body).await,
                 Endpoint::Maintenance => desk.maintain(check_of(&request), body).await,
             };
             respond(&request, answer, desk.store.max_answer()).await;
@@ -80,6 +81,7 @@ enum Endpoint {
     Check,
     Get,
     List,
+    Push,
     Maintenance,
 }
 
@@ -90,6 +92,7 @@ impl Endpoint {
             Self::Check => "supercheck.check",
             Self::Get => "supercheck.get",
             Self::List => "supercheck.list",
+            Self::Push => "supercheck.push.*",
             Self::Maintenance => "supercheck.maintenance.*",
         }
     }
@@ -141,6 +144,12 @@ async fn start(
             "the summaries of all checks: empty, or JSON {tag?, group?, status?, after?}",
         ),
         (
+            Endpoint::Push,
+            "push",
+            "a job reports its own health: empty for well, JSON {status, message?}, or a health \
+             document; the subject's last token is the check",
+        ),
+        (
             Endpoint::Maintenance,
             "maintenance",
             "marks what happens to a check for a time: JSON {for, reason?}, or {clear: true}; the \
@@ -177,6 +186,9 @@ const fn schema(endpoint: Endpoint) -> &'static str {
         Endpoint::List => {
             r#"{"type":"object","additionalProperties":false,"properties":{"tag":{"type":"string"},"group":{"type":"string"},"status":{"enum":["up","degraded","down","unknown"]},"after":{"type":"string"}}}"#
         }
+        Endpoint::Push => {
+            r#"{"oneOf":[{"type":"string"},{"type":"object","properties":{"status":{"enum":["pass","warn","fail"]},"message":{"type":"string"}}}]}"#
+        }
         Endpoint::Maintenance => {
             r#"{"type":"object","additionalProperties":false,"properties":{"for":{"type":"string"},"reason":{"type":"string"},"clear":{"type":"boolean"}}}"#
         }
@@ -192,6 +204,7 @@ const fn response(endpoint: Endpoint) -> &'static str {
         Endpoint::List => {
             r#"{"type":"object","properties":{"checks":{"type":"array"},"next":{"type":["string","null"]}}}"#
         }
+        Endpoint::Push => "the summary, as `supercheck schema summary` describes it",
         Endpoint::Maintenance => {
             r#"{"type":"object","properties":{"check":{"type":"string"},"maintenance":{"type":"boolean"},"until":{"type":"string"},"reason":{"type":"string"}}}"#
         }

@@ -70,7 +70,8 @@ pub fn write_up(
         http_status: observation
             .response
             .as_ref()
-            .map(|response| response.status),
+            .map(|response| response.status)
+            .filter(|_| making.trigger != Trigger::Push),
         message: judgement.message,
         components: judgement
             .document

@@ -30,6 +30,7 @@ mod main_path;
 mod maintenance;
 mod outage;
 mod overload;
+mod push;
 mod quickstart;
 mod reader;
 mod requests;

@@ -25,6 +25,7 @@ const LAYERS: [&[&str]; 7] = [
         "run",
         "runner",
         "sharing",
+        "silence",
         "triggers",
         "worker",
     ],

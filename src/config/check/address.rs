@@ -9,7 +9,7 @@ use super::{
         hide::{HIDDEN, without_userinfo},
         mistake::Place,
         tree::Node,
-        value::Text,
+        value::{At, Text},
     },
     request::{DEFAULT_MAX_BODY, DEFAULT_MAX_REDIRECTS},
     timing::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT},
@@ -50,6 +50,26 @@ pub(super) fn read(fields: &mut Fields<'_>, book: &mut Book) -> Option<Address> 
         ..found
     });
     Some(Address { url, object, shown })
+}
+
+/// What stands for the address of a check that asks nothing.
+pub(super) fn of_push(
+    fields: &mut Fields<'_>,
+    name: Option<&At<CheckName>>,
+    book: &mut Book,
+) -> Option<Address> {
+    let object = object(fields, book);
+    let name = name?;
+    let shown = format!("push:{}", name.value);
+    Some(Address {
+        url: Url::parse(&shown).ok()?,
+        object: object.unwrap_or_else(|| Text {
+            value: name.value.to_string(),
+            at: name.at.clone(),
+            said: format!("`{}`", name.value),
+        }),
+        shown,
+    })
 }
 
 fn missing(at: &Place, book: &mut Book) {
@@ -180,5 +200,6 @@ pub fn ad_hoc(url: &str) -> Result<Check, String> {
         rules: Rules::default(),
         thresholds: Thresholds::default(),
         attempts: Attempts::default(),
+        grace: None,
     })
 }

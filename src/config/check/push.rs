@@ -27,8 +27,11 @@ pub(super) fn read(fields: &mut Fields<'_>, book: &mut Book) -> Option<Given<Dur
     let grace = fields.duration("grace", book);
     if !pushes {
         if let Given::Set(grace) = &grace {
-            book.mistake(&grace.at, "`grace` is for checks whose jobs report by themselves")
-                .hint("add `push = true`");
+            book.mistake(
+                &grace.at,
+                "`grace` is for checks whose jobs report by themselves",
+            )
+            .hint("add `push = true`");
         }
         return None;
     }
@@ -36,7 +39,9 @@ pub(super) fn read(fields: &mut Fields<'_>, book: &mut Book) -> Option<Given<Dur
         if let Some(node) = fields.node(name) {
             book.mistake(
                 &node.at,
-                format!("nothing is asked where a job reports by itself, so `{name}` means nothing"),
+                format!(
+                    "nothing is asked where a job reports by itself, so `{name}` means nothing"
+                ),
             )
             .hint(format!("take `{name}` out, or `push`"));
         }

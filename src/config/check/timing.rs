@@ -15,6 +15,7 @@ use crate::check::{Attempts, CheckName};
 
 /// A shorter interval is a load test, not a check.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
+const TOO_SHORT: (&str, &str) = ("the interval is too short", "make it `100ms` or more");
 pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(3);
 /// What is sent in one of these may be done twice when it is sent twice.
@@ -62,6 +63,27 @@ pub(super) fn read(
         interval,
         timeout,
         attempts,
+        at,
+    }
+}
+
+/// Of a check that asks nothing.
+pub(super) fn of_push(fields: &mut Fields<'_>, defaults: &Defaults, book: &mut Book) -> Timing {
+    let interval = fields.duration("interval", book).or(&defaults.interval);
+    let (interval, at) = match interval {
+        Given::Set(found) => (found.value, Some(found.at)),
+        Given::Unset | Given::Misread => (DEFAULT_INTERVAL, None),
+    };
+    if let Some(at) = &at
+        && interval < MIN_INTERVAL
+        && !book.told(at)
+    {
+        book.mistake(at, TOO_SHORT.0).hint(TOO_SHORT.1);
+    }
+    Timing {
+        interval,
+        timeout: DEFAULT_TIMEOUT,
+        attempts: Attempts::default(),
         at,
     }
 }
@@ -131,8 +153,7 @@ fn judge(written: &Written, name: Option<&At<CheckName>>, book: &mut Book) {
     let attempts_at = written.attempts_at.clone();
     let own = written.own.clone();
     let (at, message, hint) = if every < MIN_INTERVAL {
-        let hint = "make it `100ms` or more".to_owned();
-        (interval_at, "the interval is too short".to_owned(), hint)
+        (interval_at, TOO_SHORT.0.to_owned(), TOO_SHORT.1.to_owned())
     } else if timeout.is_zero() && timeout_at.is_some() {
         let hint = "such as `3s`".to_owned();
         (timeout_at, "a timeout of nothing".to_owned(), hint)

@@ -62,6 +62,8 @@ fn every_setting_of_the_reference_is_in_the_table_and_the_other_way_round() {
         let mut names: Vec<&str> = table.keys().map(String::as_str).collect();
         let of_section = SETTINGS.iter().filter(|setting| setting.section == section);
         let mut known: Vec<&str> = of_section.map(|setting| setting.name).collect();
+        // A check that is asked has none: its example is a comment.
+        known.retain(|name| section != "check" || *name != "grace");
         names.sort_unstable();
         known.sort_unstable();
         assert_eq!(names, known, "[{section}]");

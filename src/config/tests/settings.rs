@@ -54,11 +54,24 @@ fn company(setting: &Setting) -> &'static str {
     }
 }
 
+/// A check for which nothing is asked, where `setting` is of such.
+fn pushed(setting: &Setting) -> Option<&'static str> {
+    match setting.name {
+        _ if setting.section != "check" => None,
+        "push" => Some("[[check]]\nname = \"api\"\n"),
+        "grace" => Some("[[check]]\nname = \"api\"\npush = true\n"),
+        _ => None,
+    }
+}
+
 /// A file in which `setting` alone is set to `value`.
 fn file(setting: &Setting, value: &str) -> String {
     let Setting { section, name, .. } = setting;
     let line = format!("{name} = {value}\n{}", company(setting));
     match *section {
+        "check" if pushed(setting).is_some() => {
+            format!("{}{line}", pushed(setting).unwrap_or_default())
+        }
         "check" if API.contains(&format!("\n{name} = ")) => API
             .lines()
             .map(|old| match old.split_once(" = ") {
@@ -105,7 +118,7 @@ fn every_setting_can_be_a_variable() {
         };
         let by_file = config(&file(setting, &value).replace("X-Sample", "x-sample"), &[]);
         let around = match (company(setting), *section) {
-            ("", _) => API.to_owned(),
+            ("", _) => pushed(setting).unwrap_or(API).to_owned(),
             (company, "check") => format!("{API}{company}"),
             (company, section) => format!("[{section}]\n{company}\n{API}"),
         };
@@ -146,7 +159,8 @@ fn the_defaults_of_the_table_are_the_defaults() {
     ];
     let before = config(API, &[]);
     for setting in SETTINGS {
-        if setting.default.is_empty() || PROSE.contains(&setting.name) {
+        let asked = pushed(setting).is_none();
+        if setting.default.is_empty() || PROSE.contains(&setting.name) || !asked {
             continue;
         }
         let default = setting.default.split(',').next().unwrap();
@@ -184,7 +198,6 @@ fn the_schema_takes_the_good_files_and_refuses_the_bad() {
         ("unknown-section", "/schedular"),
         ("unknown-key-in-nats", "/nats/credential"),
         ("unknown-key-in-check", "/check/0/intervall"),
-        ("url-missing", "/check/0/url"),
         ("name-missing", "/check/0/name"),
         ("number-in-quotes", "/scheduler/concurrency"),
         ("number-negative", "/check/0/max_redirects"),

@@ -147,10 +147,14 @@ url = "https://api.example.com/?k=***"
 object = "api"
 method = "GET"
 headers = { "X-Key" = "…" }
-interval = "10s"
 timeout = "3s"
-tags = ["eu"]
+attempts = 1
+attempt_delay = "500ms"
+max_redirects = 10
 max_latency = "1s 500ms"
+trust = "verified"
+interval = "10s"
+tags = ["eu"]
 json = false
 dialect = "auto"
 on_disagreement = "worse"
@@ -158,11 +162,7 @@ certificate_warn = "14days"
 expect = ["status == 200", { cel = 'body.a == "b"', severity = "warn" }]
 fail_after = 1
 recover_after = 1
-attempts = 1
-attempt_delay = "500ms"
-max_redirects = 10
 max_body = 1048576
-trust = "verified"
 "#;
     assert_eq!(show(&config(text, &[("KEY", "k")])), expected);
 }

@@ -1,0 +1,242 @@
+//! Push checks: a job reports by itself, and its silence is a failure.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    daemon::{Daemon, run},
+    nats::Nats,
+    wait,
+};
+
+fn config(nats: &Nats, more: &str) -> String {
+    format!(
+        "[nats]\nurl = \"{}\"\n{more}\n[[check]]\nname = \"backup\"\npush = true\ninterval = \"2s\"\ngrace = \"500ms\"",
+        nats.url()
+    )
+}
+
+/// What the daemon answers to a report, and the code if it refuses.
+async fn push(client: &async_nats::Client, check: &str, body: &str) -> (Option<String>, Value) {
+    let subject = format!("supercheck.push.{check}");
+    let answer = wait::until("an answer", async || {
+        let body = body.to_owned().into();
+        client.request(subject.clone(), body).await.ok()
+    })
+    .await;
+    let headers = answer.headers.unwrap_or_default();
+    let code = headers.get("Nats-Service-Error-Code");
+    let body = serde_json::from_slice(&answer.payload).unwrap();
+    (code.map(|code| code.as_str().to_owned()), body)
+}
+
+async fn summary(nats: &Nats, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let js = nats.jetstream().await;
+    wait::until(what, async || {
+        let summary = nats.summary(&js, "backup").await;
+        summary.filter(|summary| is(summary))
+    })
+    .await
+}
+
+/// The changes that were announced, as `from>to`.
+async fn announced(nats: &Nats) -> Vec<String> {
+    let js = nats.jetstream().await;
+    let stream = js.get_stream("SUPERCHECK_EVENTS").await.unwrap();
+    let mut changes = Vec::new();
+    for sequence in 1..=stream.cached_info().state.last_sequence {
+        let message = stream.get_raw_message(sequence).await.unwrap();
+        let change: Value = serde_json::from_slice(&message.payload).unwrap();
+        let word = |key: &str| change[key].as_str().unwrap().to_owned();
+        changes.push(format!("{}>{}", word("from"), word("to")));
+    }
+    changes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_reports_by_a_word_or_a_document() {
+    let nats = Nats::start().await;
+    let client = nats.client().await;
+    let daemon = Daemon::serve(&config(&nats, ""));
+    daemon.ready().await;
+    let (code, left) = push(&client, "backup", "").await;
+    assert_eq!(code, None, "{left}");
+    assert_eq!(
+        (&left["status"], &left["trigger"]),
+        (&json!("up"), &json!("push"))
+    );
+    assert_eq!(
+        (&left["url"], &left["http_status"]),
+        (&json!("push:backup"), &Value::Null)
+    );
+    assert_eq!(
+        (&left["message"], &left["reported_at"]),
+        (&json!("reported"), &left["checked_at"])
+    );
+    // The answer came after it was stored.
+    let js = nats.jetstream().await;
+    assert_eq!(
+        nats.summary(&js, "backup").await.unwrap()["run"],
+        left["run"]
+    );
+    let report: Value = serde_json::from_slice(&nats.object(&js, "backup").await.unwrap()).unwrap();
+    assert_eq!(report["run"], left["run"]);
+
+    for (body, status, message) in [
+        (
+            r#"{"status": "warn", "message": "3 files left out"}"#,
+            "degraded",
+            "3 files left out",
+        ),
+        (
+            r#"{"status":"UP","components":{"disk":{"status":"UP"}}}"#,
+            "up",
+            "reported",
+        ),
+        (
+            r#"{"status":"UP","components":{"disk":{"status":"DOWN"}}}"#,
+            "up",
+            "reported",
+        ),
+        (
+            r#"{"status": "fail", "message": "disk full"}"#,
+            "down",
+            "disk full",
+        ),
+        (r#"{"status": "pass"}"#, "up", "reported"),
+    ] {
+        let (code, left) = push(&client, "backup", body).await;
+        assert_eq!(
+            (code, &left["status"]),
+            (None, &json!(status)),
+            "{body}: {left}"
+        );
+        assert_eq!(left["message"], message, "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_is_a_failure_until_the_job_reports_again() {
+    let nats = Nats::start().await;
+    let client = nats.client().await;
+    let daemon = Daemon::serve(&config(&nats, ""));
+    daemon.ready().await;
+    push(&client, "backup", "").await;
+    let silent = summary(&nats, "a silence", |summary| summary["status"] == "down").await;
+    let message = silent["message"].as_str().unwrap();
+    assert!(
+        message.contains("no report for 2s, expected every 2s"),
+        "{message}"
+    );
+    assert_eq!(
+        (&silent["trigger"], &silent["verdict"]),
+        (&json!("schedule"), &json!("fail"))
+    );
+    let again = summary(&nats, "told again", |summary| summary["consecutive"] == 2).await;
+    assert_eq!(
+        (&again["since"], &again["reported_at"]),
+        (&silent["since"], &silent["reported_at"])
+    );
+    let (code, out, _) = run(&mut daemon.command(&["report", "backup", "--last-failure"]));
+    assert_eq!(code, 0);
+    assert!(out.contains("no report for"), "{out}");
+    push(&client, "backup", "").await;
+    wait::until("each change announced once", async || {
+        let changes = announced(&nats).await;
+        (changes == ["unknown>up", "up>down", "down>up"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_report_is_refused_with_a_hint() {
+    let nats = Nats::start().await;
+    let client = nats.client().await;
+    let daemon = Daemon::serve(&config(
+        &nats,
+        "[[check]]\nname = \"api\"\nurl = \"http://127.0.0.1:1/\"",
+    ));
+    daemon.ready().await;
+    for (check, body, wanted) in [
+        ("bakcup", "", "404"),
+        ("api", "", "409"),
+        ("backup", r#"{"status": "kaput"}"#, "400"),
+        ("backup", "all well that ends well", "400"),
+        ("backup", "{", "400"),
+    ] {
+        let (code, answer) = push(&client, check, body).await;
+        assert_eq!(code.as_deref(), Some(wanted), "{check} {body}: {answer}");
+        assert!(!answer["hint"].as_str().unwrap().is_empty(), "{answer}");
+    }
+    // Nobody asks the job: on demand it is refused, by either way.
+    let (code, _, err) = run(&mut daemon.command(&["request", "backup"]));
+    assert_eq!(code, 64, "{err}");
+    assert!(
+        err.contains("reports by itself") && err.contains("supercheck.push.backup"),
+        "{err}"
+    );
+    let js = nats.jetstream().await;
+    js.publish("supercheck.requests.backup", "".into())
+        .await
+        .unwrap()
+        .await
+        .unwrap();
+    wait::until("the refusal", async || {
+        let stream = js.get_stream("SUPERCHECK_EVENTS").await.ok()?;
+        let subject = "supercheck.events._requests";
+        let last = stream.get_last_raw_message_by_subject(subject).await.ok()?;
+        let event: Value = serde_json::from_slice(&last.payload).unwrap();
+        (event["refused"]["code"] == 409).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_nobody_could_hear_is_not_missed_as_a_silence() {
+    let mut nats = Nats::start().await;
+    let client = nats.client().await;
+    let mut daemon = Daemon::serve(&config(&nats, ""));
+    daemon.ready().await;
+    push(&client, "backup", "").await;
+    // Deaf for longer than a silence may be: first the daemon, then NATS.
+    daemon.kill();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    daemon.crash_and_start_again();
+    daemon.ready().await;
+    let (_, left) = push(&client, "backup", "").await;
+    assert_eq!(left["status"], "up");
+    nats.kill();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    nats.start_again().await;
+    daemon.ready().await;
+    let (_, left) = push(&client, "backup", "").await;
+    assert_eq!(left["status"], "up");
+    assert_eq!(announced(&nats).await, ["unknown>up"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_hear_for_each_other() {
+    for mode in ["local", "shared"] {
+        let nats = Nats::start().await;
+        let client = nats.client().await;
+        let config = config(&nats, &format!("[scheduler]\nmode = \"{mode}\""));
+        let daemons = [Daemon::serve(&config), Daemon::serve(&config)];
+        for daemon in &daemons {
+            daemon.ready().await;
+        }
+        // Each report is heard by one of them; for none it is a silence.
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_secs(6) {
+            let (_, left) = push(&client, "backup", "").await;
+            assert_eq!(left["status"], "up", "{mode}: {left}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        summary(&nats, "a silence", |summary| summary["status"] == "down").await;
+        wait::until("each change announced once", async || {
+            let changes = announced(&nats).await;
+            (changes == ["unknown>up", "up>down"]).then_some(())
+        })
+        .await;
+    }
+}
