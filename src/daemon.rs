@@ -20,7 +20,6 @@ use crate::{
     check::CheckName,
     config::{Config, Mode},
     gate::Gate,
-    maintenance,
     probe::{Prober, ProberSettings},
     pulse::Pulse,
     recorder::{self, Recorder},
@@ -32,13 +31,13 @@ use crate::{
         service,
     },
     sharing::{self, Sharing},
-    silence::{self, Listener},
     store::{self, Link, Store, StoreError, Trouble, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
     worker::{self, Worker},
 };
 
+mod circumstances;
 mod notify;
 mod reload;
 mod signals;
@@ -226,32 +225,6 @@ impl Daemon {
         self.work.spawn("notify", async move {
             until.run_until_cancelled(watched.tell()).await;
         });
-    }
-
-    fn spawn_circumstances(&self) {
-        let listener = Listener {
-            store: self.store.clone(),
-            runner: Arc::clone(&self.runner),
-            cells: self.cells.subscribe(),
-            sharing: (self.settings.config.scheduler.mode == Mode::Shared).then(|| self.sharing()),
-        };
-        let stop = self.work.stop().clone();
-        self.work.spawn("silence", silence::listen(listener, stop));
-        let maintenance = self.runner.maintenance().clone();
-        let (store, cells) = (self.store.clone(), self.cells.subscribe());
-        self.ground.spawn(
-            "maintenance",
-            maintenance::follow(maintenance, store, cells),
-        );
-        let (runner, stop) = (Arc::clone(&self.runner), self.work.stop().clone());
-        if runner.gate().is_some() {
-            self.work.spawn("gate", async move {
-                tokio::select! {
-                    () = runner.watch_gate() => {}
-                    () = stop.cancelled() => {}
-                }
-            });
-        }
     }
 
     /// The schedule is shared: runs what this instance is handed.

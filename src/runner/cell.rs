@@ -208,11 +208,10 @@ impl Cell {
         drop(state);
         let (check, verdict) = (&self.check.name, judgement.verdict);
         tracing::debug!(%check, %verdict, message = %judgement.message, "run finished");
-        let from = before.map(|before| before.counted().status);
+        let from = before.map_or(Status::Unknown, |before| before.counted().status);
         let to = standing.counted().status;
-        if from != Some(to) {
-            let from = from.map_or("unknown", Status::as_str);
-            tracing::info!(%check, from, %to, reason = %judgement.message, "status changed");
+        if from != to {
+            tracing::info!(%check, %from, %to, reason = %judgement.message, "status changed");
         }
         standing
     }

@@ -32,14 +32,6 @@ fn config(nats: &Nats, target: &Target, more: &str) -> String {
     )
 }
 
-async fn summary(nats: &Nats, check: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let js = nats.jetstream().await;
-    wait::until(what, async || {
-        nats.summary(&js, check).await.filter(|summary| is(summary))
-    })
-    .await
-}
-
 /// The last change of `check` that was announced, once it is to `to`.
 async fn change(nats: &Nats, check: &str, to: &str) -> Value {
     let js = nats.jetstream().await;
@@ -77,16 +69,16 @@ async fn a_flag_marks_runs_and_changes_outlives_a_crash_and_is_cleared() {
     let nats = Nats::start().await;
     let target = Target::start().await;
     let mut daemon = Daemon::serve(&config(&nats, &target, ""));
-    let up = summary(&nats, "api", "up", |summary| summary["status"] == "up").await;
+    let up = nats
+        .summary_that("api", "up", |summary| summary["status"] == "up")
+        .await;
     assert!(up.get("maintenance").is_none() && up.get("maintenance_reason").is_none());
 
     let (code, _, err) =
         run(&mut daemon.command(&["maintenance", "api", "--for", "2h", "--reason", "new disks"]));
     assert_eq!(code, 0, "{err}");
-    summary(&nats, "api", "marked", |summary| {
-        summary["maintenance"] == true
-    })
-    .await;
+    nats.summary_that("api", "marked", |summary| summary["maintenance"] == true)
+        .await;
     target.set("/api", Answer::json("{}").status(500));
     let down = change(&nats, "api", "down").await;
     assert_eq!(
@@ -95,11 +87,11 @@ async fn a_flag_marks_runs_and_changes_outlives_a_crash_and_is_cleared() {
     );
     let (_, out, _) = run(&mut daemon.command(&["status", "api"]));
     assert!(out.contains("new disks"), "{out}");
-    let web = summary(&nats, "web", "the other", |_| true).await;
+    let web = nats.summary_that("web", "the other", |_| true).await;
     assert!(web.get("maintenance").is_none(), "{web}");
 
     daemon.crash_and_start_again();
-    summary(&nats, "api", "marked by the next daemon", |summary| {
+    nats.summary_that("api", "marked by the next daemon", |summary| {
         summary["instance"] != up["instance"] && summary["maintenance_reason"] == "new disks"
     })
     .await;
@@ -108,7 +100,7 @@ async fn a_flag_marks_runs_and_changes_outlives_a_crash_and_is_cleared() {
         (code, answer),
         (None, json!({"check": "api", "maintenance": false}))
     );
-    summary(&nats, "api", "unmarked", |summary| {
+    nats.summary_that("api", "unmarked", |summary| {
         summary["status"] == "down" && summary.get("maintenance").is_none()
     })
     .await;
@@ -123,11 +115,9 @@ async fn a_flag_marks_runs_and_changes_outlives_a_crash_and_is_cleared() {
     // A flag ends by itself.
     let (code, answer) = order(&nats, "api", r#"{"for": "1s"}"#).await;
     assert_eq!((code, &answer["maintenance"]), (None, &json!(true)));
-    summary(&nats, "api", "marked", |summary| {
-        summary["maintenance"] == true
-    })
-    .await;
-    summary(&nats, "api", "unmarked", |summary| {
+    nats.summary_that("api", "marked", |summary| summary["maintenance"] == true)
+        .await;
+    nats.summary_that("api", "unmarked", |summary| {
         summary.get("maintenance").is_none()
     })
     .await;
@@ -166,7 +156,7 @@ async fn what_is_no_order_is_refused_with_a_hint() {
     let nats = Nats::start().await;
     let target = Target::start().await;
     let daemon = Daemon::serve(&config(&nats, &target, ""));
-    summary(&nats, "api", "a summary", |_| true).await;
+    nats.summary_that("api", "a summary", |_| true).await;
     for (check, body, wanted) in [
         ("apo", r#"{"for": "2h"}"#, "404"),
         ("api", "for two hours", "400"),
@@ -191,9 +181,9 @@ async fn a_window_marks_the_checks_that_it_is_for_and_follows_a_reload() {
     let window =
         |name: &str| format!("[[maintenance]]\nname = \"{name}\"\ngroups = [\"shop\"]\n{year}");
     let daemon = Daemon::serve(&config(&nats, &target, &window("moving house")));
-    let web = summary(&nats, "web", "a summary", |_| true).await;
+    let web = nats.summary_that("web", "a summary", |_| true).await;
     assert_eq!(web["maintenance_reason"], "moving house");
-    let api = summary(&nats, "api", "a summary", |_| true).await;
+    let api = nats.summary_that("api", "a summary", |_| true).await;
     assert!(api.get("maintenance").is_none(), "{api}");
 
     std::fs::write(
@@ -202,14 +192,12 @@ async fn a_window_marks_the_checks_that_it_is_for_and_follows_a_reload() {
     )
     .unwrap();
     daemon.signal(rustix::process::Signal::HUP);
-    summary(&nats, "web", "the new window", |web| {
+    nats.summary_that("web", "the new window", |web| {
         web["maintenance_reason"] == "settling in"
     })
     .await;
     std::fs::write(daemon.config(), config(&nats, &target, "")).unwrap();
     daemon.signal(rustix::process::Signal::HUP);
-    summary(&nats, "web", "no window", |web| {
-        web.get("maintenance").is_none()
-    })
-    .await;
+    nats.summary_that("web", "no window", |web| web.get("maintenance").is_none())
+        .await;
 }

@@ -31,29 +31,6 @@ async fn push(client: &async_nats::Client, check: &str, body: &str) -> (Option<S
     (code.map(|code| code.as_str().to_owned()), body)
 }
 
-async fn summary(nats: &Nats, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let js = nats.jetstream().await;
-    wait::until(what, async || {
-        let summary = nats.summary(&js, "backup").await;
-        summary.filter(|summary| is(summary))
-    })
-    .await
-}
-
-/// The changes that were announced, as `from>to`.
-async fn announced(nats: &Nats) -> Vec<String> {
-    let js = nats.jetstream().await;
-    let stream = js.get_stream("SUPERCHECK_EVENTS").await.unwrap();
-    let mut changes = Vec::new();
-    for sequence in 1..=stream.cached_info().state.last_sequence {
-        let message = stream.get_raw_message(sequence).await.unwrap();
-        let change: Value = serde_json::from_slice(&message.payload).unwrap();
-        let word = |key: &str| change[key].as_str().unwrap().to_owned();
-        changes.push(format!("{}>{}", word("from"), word("to")));
-    }
-    changes
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_reports_by_a_word_or_a_document() {
     let nats = Nats::start().await;
@@ -123,7 +100,9 @@ async fn silence_is_a_failure_until_the_job_reports_again() {
     let daemon = Daemon::serve(&config(&nats, ""));
     daemon.ready().await;
     push(&client, "backup", "").await;
-    let silent = summary(&nats, "a silence", |summary| summary["status"] == "down").await;
+    let silent = nats
+        .summary_that("backup", "a silence", |summary| summary["status"] == "down")
+        .await;
     let message = silent["message"].as_str().unwrap();
     assert!(
         message.contains("no report for 2s, expected every 2s"),
@@ -133,7 +112,11 @@ async fn silence_is_a_failure_until_the_job_reports_again() {
         (&silent["trigger"], &silent["verdict"]),
         (&json!("schedule"), &json!("fail"))
     );
-    let again = summary(&nats, "told again", |summary| summary["consecutive"] == 2).await;
+    let again = nats
+        .summary_that("backup", "told again", |summary| {
+            summary["consecutive"] == 2
+        })
+        .await;
     assert_eq!(
         (&again["since"], &again["reported_at"]),
         (&silent["since"], &silent["reported_at"])
@@ -142,11 +125,7 @@ async fn silence_is_a_failure_until_the_job_reports_again() {
     assert_eq!(code, 0);
     assert!(out.contains("no report for"), "{out}");
     push(&client, "backup", "").await;
-    wait::until("each change announced once", async || {
-        let changes = announced(&nats).await;
-        (changes == ["unknown>up", "up>down", "down>up"]).then_some(())
-    })
-    .await;
+    nats.announced(&["unknown>up", "up>down", "down>up"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,7 +191,7 @@ async fn a_report_that_nobody_could_hear_is_not_missed_as_a_silence() {
     daemon.ready().await;
     let (_, left) = push(&client, "backup", "").await;
     assert_eq!(left["status"], "up");
-    assert_eq!(announced(&nats).await, ["unknown>up"]);
+    nats.announced(&["unknown>up"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,11 +211,8 @@ async fn instances_hear_for_each_other() {
             assert_eq!(left["status"], "up", "{mode}: {left}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        summary(&nats, "a silence", |summary| summary["status"] == "down").await;
-        wait::until("each change announced once", async || {
-            let changes = announced(&nats).await;
-            (changes == ["unknown>up", "up>down"]).then_some(())
-        })
-        .await;
+        nats.summary_that("backup", "a silence", |summary| summary["status"] == "down")
+            .await;
+        nats.announced(&["unknown>up", "up>down"]).await;
     }
 }

@@ -173,6 +173,44 @@ impl Nats {
         Some(body)
     }
 
+    /// Waits for a summary of `check` that is so.
+    pub async fn summary_that(
+        &self,
+        check: &str,
+        what: &str,
+        is: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let js = self.jetstream().await;
+        wait::until(what, async || {
+            let summary = self.summary(&js, check).await;
+            summary.filter(|summary| is(summary))
+        })
+        .await
+    }
+
+    /// Waits until these changes of status are announced, as `from>to`, and
+    /// returns the last.
+    ///
+    /// # Panics
+    /// When another is.
+    pub async fn announced(&self, expected: &[&str]) -> serde_json::Value {
+        let js = self.jetstream().await;
+        wait::until(&format!("{expected:?} announced"), async || {
+            let stream = js.get_stream("SUPERCHECK_EVENTS").await.unwrap();
+            let (mut steps, mut last) = (Vec::new(), serde_json::Value::Null);
+            for sequence in 1..=stream.cached_info().state.last_sequence {
+                let message = stream.get_raw_message(sequence).await.unwrap();
+                last = serde_json::from_slice(&message.payload).unwrap();
+                let word = |key: &str| last[key].as_str().unwrap().to_owned();
+                steps.push(format!("{}>{}", word("from"), word("to")));
+            }
+            assert!(steps.len() <= expected.len(), "{steps:?}");
+            assert!(steps.iter().eq(&expected[..steps.len()]), "{steps:?}");
+            (steps.len() == expected.len()).then_some(last)
+        })
+        .await
+    }
+
     /// The JSON of a summary, if it is there.
     pub async fn summary(&self, js: &jetstream::Context, check: &str) -> Option<serde_json::Value> {
         let bucket = js.get_key_value("supercheck_kv").await.ok()?;
