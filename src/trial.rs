@@ -11,6 +11,8 @@ pub const CRASH_AT: &str = "SUPERCHECK_TRIAL_CRASH_AT";
 pub const CLOCK_AHEAD: &str = "SUPERCHECK_TRIAL_CLOCK_AHEAD_MS";
 /// Milliseconds after which a message whose worker is silent goes to another.
 pub const ACK_WAIT: &str = "SUPERCHECK_TRIAL_ACK_WAIT_MS";
+/// Judging an answer panics when this text stands in its body.
+pub const PANIC_ON: &str = "SUPERCHECK_TRIAL_PANIC_ON";
 
 /// The steps of a request after which a crash is tried.
 pub const STEPS: [&str; 7] = [
@@ -31,6 +33,16 @@ pub fn step(name: &str, id: &str) {
     if step == name && whose == id {
         std::process::abort();
     }
+}
+
+/// Panics as a defect in judging would, if `body` is the one that was named.
+pub(crate) fn judging(body: &[u8]) {
+    let Some(poison) = told(PANIC_ON) else { return };
+    let within = |body: &[u8]| {
+        body.windows(poison.len())
+            .any(|part| part == poison.as_bytes())
+    };
+    assert!(poison.is_empty() || !within(body), "poisoned by {PANIC_ON}");
 }
 
 /// The time `ms` by a clock that may be wrong on purpose.

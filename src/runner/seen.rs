@@ -14,6 +14,7 @@ use crate::{
     observation::Observation,
     probe::Prober,
     report::{FailedAttempt, Verdict},
+    trial,
     verdict::Judgement,
 };
 
@@ -39,7 +40,11 @@ pub(super) async fn see(prober: &Prober, cell: &Cell) -> Seen {
     let mut left = check.attempts.most;
     loop {
         let observation = observe(prober, check).await;
-        let judgement = guarded(|| cell.judge.judge(&observation));
+        let judgement = guarded(|| {
+            let response = observation.response.as_ref();
+            trial::judging(response.map_or(&[], |response| &response.body));
+            cell.judge.judge(&observation)
+        });
         left = left.saturating_sub(1);
         if judgement.verdict != Verdict::Fail || left == 0 {
             return Seen {

@@ -4,7 +4,9 @@
 //! configuration is loaded. The crate has no cost limit, so cost is bounded
 //! here: nested comprehensions are refused and long lists are not judged.
 
-use cel::{Context, ExecutionError, Program, Value};
+use std::sync::{Arc, LazyLock};
+
+use cel::{Context, Env, ExecutionError, Program, Value};
 
 use crate::{
     check::{Expect, Severity},
@@ -13,16 +15,22 @@ use crate::{
 };
 
 mod explain;
+mod render;
+mod scan;
 mod scope;
 mod vet;
+mod wanted;
 
-/// A longer condition is a program, not an expectation.
-const MAX_TEXT: usize = 2048;
-/// The parser recurses, on a stack that is not endless: brackets nest so deep
-/// at most.
-const MAX_DEPTH: usize = 8;
-/// For the same reason, so many operators at most.
-const MAX_OPERATORS: usize = 40;
+use explain::Explain;
+use wanted::{Wanted, loops};
+
+/// The language's functions, made once.
+static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+
+/// Nothing but the language.
+fn language<'v>() -> Context<'static, 'v> {
+    Context::with_env(Arc::clone(&LANGUAGE))
+}
 
 /// What is wrong with a CEL text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,8 +66,11 @@ impl ExpectError {
 pub struct Condition {
     expect: Expect,
     program: Program,
-    /// The variables that it names: only those are made.
-    variables: Vec<&'static str>,
+    /// The variables that it names, and what it looks at of each: only that
+    /// is made.
+    variables: Vec<(&'static str, Wanted)>,
+    /// Whether it goes through lists.
+    loops: bool,
 }
 
 /// What a condition is judged on.
@@ -75,53 +86,29 @@ pub struct Scope<'a> {
     pub document: Option<&'a Document>,
 }
 
-/// Refuses what the parser might not survive.
-fn bounded(cel: &str) -> Result<(), ExpectError> {
-    let (mut depth, mut deepest, mut operators) = (0usize, 0, 0);
-    let mut quote = None;
-    for c in cel.chars() {
-        match (quote, c) {
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '+' | '-' | '*' | '/' | '%' | '!' | '?' | '<' | '>' | '=' | '&' | '|') => {
-                operators += 1;
-            }
-            (None, _) => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    let what = if cel.len() > MAX_TEXT {
-        format!("is {} bytes long, more than {MAX_TEXT}", cel.len())
-    } else if deepest > MAX_DEPTH {
-        format!("nests brackets {deepest} deep, more than {MAX_DEPTH}")
-    } else if operators > MAX_OPERATORS * 2 {
-        // Most operators are two characters.
-        format!("has more than {MAX_OPERATORS} operators")
-    } else {
-        return Ok(());
-    };
-    Err(ExpectError::new(format!("the expectation {what}")).hint("split it in several"))
-}
-
 impl Condition {
     /// Compiles and vets `expect`.
     ///
     /// # Errors
     /// When it is not one that we take.
     pub fn new(expect: &Expect) -> Result<Self, ExpectError> {
-        bounded(&expect.cel)?;
+        scan::bounded(&expect.cel)?;
         let program =
             Program::compile(&expect.cel).map_err(|errors| vet::syntax(&expect.cel, &errors))?;
-        let variables = vet::references(&program)?;
-        vet::cost(program.expression())?;
-        vet::literals(program.expression())?;
+        let expression = program.expression();
+        let names = vet::references(&program)?;
+        vet::fields(expression)?;
+        vet::cost(expression)?;
+        vet::literals(expression)?;
+        let variables = names
+            .into_iter()
+            .map(|name| (name, Wanted::of(expression, name)))
+            .collect();
         let condition = Self {
             expect: expect.clone(),
-            program,
+            loops: loops(expression),
             variables,
+            program,
         };
         condition.dry_run()?;
         Ok(condition)
@@ -142,30 +129,31 @@ impl Condition {
     /// # Errors
     /// When it does not: what was found, for a person.
     pub fn judge(&self, scope: &Scope<'_>) -> Result<(), String> {
-        let mut context = Context::default();
-        for name in &self.variables {
-            let value = scope.variable(name)?;
+        let mut context = language();
+        for (name, wanted) in &self.variables {
+            let value = scope.variable(name, wanted, self.loops)?;
             context.add_variable_from_value(*name, value);
         }
-        match self.program.execute(&context) {
+        let (expression, explain) = (self.program.expression(), Explain { scope });
+        match Value::resolve(expression, &context) {
             Ok(Value::Bool(true)) => Ok(()),
-            Ok(_) => Err(explain::unmet(self.program.expression(), &context)),
-            Err(error) => Err(explain::failed(self.program.expression(), &error, &context)),
+            Ok(_) => Err(explain.unmet(expression, &context)),
+            Err(error) => Err(explain.failed(expression, &error, &context)),
         }
     }
 
     /// Judges an answer that is all empty. What can only fail over missing
     /// data is fine; what gives no truth value is not.
     fn dry_run(&self) -> Result<(), ExpectError> {
-        let mut context = Context::default();
-        for name in &self.variables {
+        let mut context = language();
+        for (name, _) in &self.variables {
             context.add_variable_from_value(*name, scope::empty(name));
         }
         match self.program.execute(&context) {
             Ok(Value::Bool(_)) => Ok(()),
             Ok(other) => Err(ExpectError::new(format!(
                 "the expectation gives {}, not true or false",
-                explain::kind(&other)
+                render::kind(&other)
             ))
             .hint("compare it with something: `body.status == \"UP\"`")),
             Err(ExecutionError::UndeclaredReference(name)) => {

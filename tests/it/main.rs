@@ -26,6 +26,7 @@ mod exactly_once;
 mod failures;
 mod gate;
 mod history;
+mod judging;
 mod main_path;
 mod maintenance;
 mod outage;

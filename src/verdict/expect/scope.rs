@@ -1,17 +1,18 @@
 //! The variables of an expectation, made from what a probe saw.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use cel::{
     Value,
     objects::{Key, Map},
 };
 
-use super::Scope;
+use super::{Scope, wanted::Wanted};
 use crate::{
     clock::Timestamp,
+    line::line,
     observation::Certificate,
-    report::{Component, Document, millis},
+    report::{Component, Document},
 };
 
 /// The variables that an expectation may name.
@@ -26,16 +27,46 @@ pub(super) const VARIABLES: [&str; 8] = [
     "document",
 ];
 
+/// Those of which the fields are known.
+pub(super) const FIELDS: [(&str, &[&str]); 3] = [
+    ("phases", &["dns", "connect", "first_byte", "transfer"]),
+    (
+        "certificate",
+        &[
+            "subject",
+            "issuer",
+            "names",
+            "self_signed",
+            "trusted",
+            "not_after",
+            "chain_not_after",
+            "expires_in",
+        ],
+    ),
+    ("document", &["dialect", "status", "detail", "components"]),
+];
+
 /// A list or object with more entries is not judged: one comprehension over
 /// this many costs less than a millisecond.
 const MAX_ITEMS: usize = 1000;
+/// Where lists are gone through, each item may be held against all else: so
+/// many values at most, in all,
+const MAX_VALUES: usize = 20_000;
+/// and so many bytes of text.
+const MAX_TEXT: usize = 256 * 1024;
 
 impl Scope<'_> {
-    /// The value of a variable.
+    /// The value of a variable, as far as it is wanted; `loops` says whether
+    /// lists are gone through.
     ///
     /// # Errors
     /// When the body is too large to be judged.
-    pub(super) fn variable(&self, name: &str) -> Result<Value, String> {
+    pub(super) fn variable(
+        &self,
+        name: &str,
+        wanted: &Wanted,
+        loops: bool,
+    ) -> Result<Value, String> {
         let observation = self.observation;
         Ok(match name {
             "status" => Value::Int(self.response.status.into()),
@@ -44,7 +75,14 @@ impl Scope<'_> {
                 map(headers.map(|(key, value)| (key.as_str(), string(value))))
             }
             "body" => match self.body {
-                Some(body) => value("body", body)?,
+                Some(body) => {
+                    let mut budget = Budget::new(loops);
+                    let root = Path {
+                        within: None,
+                        key: "body",
+                    };
+                    value(&root, body, Some(wanted), &mut budget)?
+                }
                 None => Value::Null,
             },
             "text" => string(&String::from_utf8_lossy(&self.response.body)),
@@ -154,31 +192,100 @@ fn map<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Map(Map { map: Arc::new(map) })
 }
 
-/// JSON as CEL sees it; `at` is the path, for the message.
-fn value(at: &str, json: &serde_json::Value) -> Result<Value, String> {
+/// Where in the body, for a message.
+struct Path<'a> {
+    within: Option<&'a Self>,
+    key: &'a str,
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(within) = self.within {
+            write!(f, "{within}.")?;
+        }
+        f.write_str(&line(self.key, 60))
+    }
+}
+
+/// How much may still be made.
+struct Budget {
+    values: usize,
+    text: usize,
+}
+
+impl Budget {
+    const fn new(loops: bool) -> Self {
+        // What is looked at once costs no more than it took to read.
+        let (values, text) = if loops {
+            (MAX_VALUES, MAX_TEXT)
+        } else {
+            (usize::MAX, usize::MAX)
+        };
+        Self { values, text }
+    }
+
+    fn spend(&mut self, at: &Path<'_>, text: usize) -> Result<(), String> {
+        let left = self.values.checked_sub(1).zip(self.text.checked_sub(text));
+        let Some((values, text)) = left else {
+            return Err(format!(
+                "`{at}` is too large to go through: expectations with `all`, `exists`, `map` or \
+                 `filter` judge {MAX_VALUES} values and {} KiB of text at most",
+                MAX_TEXT / 1024
+            ));
+        };
+        *self = Self { values, text };
+        Ok(())
+    }
+}
+
+/// JSON as CEL sees it, as far as it is wanted; without `wanted`, all of it.
+fn value(
+    at: &Path<'_>,
+    json: &serde_json::Value,
+    wanted: Option<&Wanted>,
+    budget: &mut Budget,
+) -> Result<Value, String> {
     use serde_json::Value as Json;
-    Ok(match json {
-        Json::Null => Value::Null,
-        Json::Bool(truth) => Value::Bool(*truth),
-        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+    let wanted = wanted.filter(|wanted| !wanted.all);
+    budget.spend(at, json.as_str().map_or(0, str::len))?;
+    Ok(match (json, wanted) {
+        (Json::Null, _) => Value::Null,
+        (Json::Bool(truth), _) => Value::Bool(*truth),
+        (Json::Number(number), _) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
             (Some(int), _, _) => Value::Int(int),
             (None, Some(uint), _) => Value::UInt(uint),
             (None, None, float) => Value::Float(float.unwrap_or(f64::NAN)),
         },
-        Json::String(text) => string(text),
-        Json::Array(items) => {
+        (Json::String(text), _) => string(text),
+        // Nobody looks within.
+        (Json::Array(_), Some(_)) => Value::List(Arc::default()),
+        (Json::Array(items), None) => {
             few(at, items.len())?;
-            let items = items.iter().map(|item| value(at, item));
+            let items = items.iter().map(|item| value(at, item, None, budget));
             Value::List(Arc::new(items.collect::<Result<_, _>>()?))
         }
-        Json::Object(entries) => {
-            few(at, entries.len())?;
-            let mut values = HashMap::with_capacity(entries.len());
-            for (key, entry) in entries {
-                values.insert(
-                    Key::from(key.as_str()),
-                    value(&format!("{at}.{key}"), entry)?,
-                );
+        (Json::Object(entries), wanted) => {
+            let mut values = HashMap::new();
+            let mut make = |key: &str, entry, wanted| {
+                budget.text = budget.text.saturating_sub(key.len());
+                let within = Path {
+                    within: Some(at),
+                    key,
+                };
+                values.insert(Key::from(key), value(&within, entry, wanted, budget)?);
+                Ok::<_, String>(())
+            };
+            if let Some(wanted) = wanted {
+                for (key, inner) in &wanted.within {
+                    if let Some(entry) = entries.get(key) {
+                        make(key, entry, Some(inner))?;
+                    }
+                }
+            } else {
+                few(at, entries.len())?;
+                for (key, entry) in entries {
+                    make(key, entry, None)?;
+                }
             }
             Value::Map(Map {
                 map: Arc::new(values),
@@ -187,42 +294,11 @@ fn value(at: &str, json: &serde_json::Value) -> Result<Value, String> {
     })
 }
 
-fn few(at: &str, n_items: usize) -> Result<(), String> {
+fn few(at: &Path<'_>, n_items: usize) -> Result<(), String> {
     if n_items <= MAX_ITEMS {
         return Ok(());
     }
     Err(format!(
         "`{at}` has {n_items} items; expectations judge {MAX_ITEMS} at most"
     ))
-}
-
-/// A value in a finding: strings in quotes, durations with a unit.
-pub(super) fn shown(value: &Value) -> String {
-    /// A longer string is cut.
-    const MAX_SHOWN: usize = 120;
-    let text = match value {
-        Value::String(text) => format!("{text:?}"),
-        Value::Int(int) => int.to_string(),
-        Value::UInt(uint) => uint.to_string(),
-        Value::Float(float) => float.to_string(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Null => "null".to_owned(),
-        Value::Duration(length) => {
-            let length = length.to_std().unwrap_or_default();
-            if length.as_secs() >= 60 {
-                humantime::format_duration(Duration::from_secs(length.as_secs())).to_string()
-            } else {
-                format!("{} ms", millis(length))
-            }
-        }
-        Value::List(items) => format!("a list of {}", items.len()),
-        Value::Map(map) => format!("an object of {}", map.map.len()),
-        Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
-        Value::Timestamp(time) => time.to_rfc3339(),
-        Value::Function(..) | Value::Opaque(_) | Value::Struct(_) => "something else".to_owned(),
-    };
-    if text.chars().count() <= MAX_SHOWN {
-        return text;
-    }
-    text.chars().take(MAX_SHOWN).chain(['…']).collect()
 }

@@ -1,11 +1,21 @@
 //! Vetting an expectation at load: syntax, names, cost, literals.
 
 use cel::{
-    Context, IdedExpr, ParseErrors, Program, Value,
-    common::ast::{EntryExpr, Expr},
+    IdedExpr, ParseErrors, Program, Value,
+    common::ast::{EntryExpr, Expr, LiteralValue},
 };
 
-use super::{ExpectError, scope::VARIABLES};
+use super::{
+    ExpectError, language,
+    scope::{FIELDS, VARIABLES},
+    wanted::path,
+};
+use crate::near::nearest;
+
+/// A regular expression may take so much memory: it is made for each answer.
+const MAX_PATTERN: usize = 256 * 1024;
+/// And so much where it is made for each item of a list.
+const MAX_PATTERN_IN_LOOP: usize = 16 * 1024;
 
 /// Functions and operators that an expectation may call.
 const FUNCTIONS: [&str; 44] = [
@@ -101,6 +111,12 @@ pub(super) fn references(program: &Program) -> Result<Vec<&'static str>, ExpectE
         }
     }
     let bound = bound(program.expression());
+    if let Some(name) = bound.iter().find(|name| VARIABLES.contains(name)) {
+        return Err(
+            ExpectError::new(format!("an item is called `{name}`, which is a variable"))
+                .hint("call it otherwise: `body.items.all(item, item.ok)`"),
+        );
+    }
     let mut variables = references.variables();
     variables.sort_unstable();
     let mut known = Vec::new();
@@ -109,14 +125,38 @@ pub(super) fn references(program: &Program) -> Result<Vec<&'static str>, ExpectE
             Some(name) => known.push(*name),
             None if bound.contains(&variable) => {}
             None => {
+                let hint = match nearest(variable, VARIABLES) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there are `{}`", VARIABLES.join("`, `")),
+                };
                 return Err(
-                    ExpectError::new(format!("there is no variable `{variable}`"))
-                        .hint(format!("there are `{}`", VARIABLES.join("`, `"))),
+                    ExpectError::new(format!("there is no variable `{variable}`")).hint(hint),
                 );
             }
         }
     }
     Ok(known)
+}
+
+/// Looks at what is asked of variables whose fields are known.
+pub(super) fn fields(expr: &IdedExpr) -> Result<(), ExpectError> {
+    let mut wrong = None;
+    walk(expr, &mut |part| {
+        let Some((root, keys)) = path(part) else {
+            return;
+        };
+        let known = FIELDS.iter().find(|(variable, _)| *variable == root);
+        if let (Some((_, known)), Some(key)) = (known, keys.first())
+            && !known.contains(key)
+        {
+            let hint = match nearest(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{root}.{near}`?"),
+                None => format!("there are `{root}.{}`", known.join(&format!("`, `{root}."))),
+            };
+            wrong = Some(ExpectError::new(format!("there is no `{root}.{key}`")).hint(hint));
+        }
+    });
+    wrong.map_or(Ok(()), Err)
 }
 
 /// Names that comprehensions bind.
@@ -132,17 +172,13 @@ fn bound(expr: &IdedExpr) -> Vec<&str> {
     names
 }
 
-/// Refuses a comprehension within another: its cost is the square of a list
-/// that the target sends.
+/// Refuses what costs the square of what the target sends: a comprehension
+/// within another, and the whole text for each item.
 pub(super) fn cost(expr: &IdedExpr) -> Result<(), ExpectError> {
-    let mut nested = false;
-    walk(expr, &mut |outer| {
-        if matches!(outer.expr, Expr::Comprehension(_)) {
-            walk(outer, &mut |inner| {
-                nested |=
-                    !std::ptr::eq(inner, outer) && matches!(inner.expr, Expr::Comprehension(_));
-            });
-        }
+    let (mut nested, mut text) = (false, false);
+    in_loops(expr, &mut |part| {
+        nested |= matches!(part.expr, Expr::Comprehension(_));
+        text |= matches!(&part.expr, Expr::Ident(name) if name == "text");
     });
     if nested {
         return Err(
@@ -152,91 +188,143 @@ pub(super) fn cost(expr: &IdedExpr) -> Result<(), ExpectError> {
             ),
         );
     }
+    if text {
+        return Err(ExpectError::new(
+            "`text` may not be used within `all`, `exists`, `map` or `filter`",
+        )
+        .hint("it would be gone through for each item; use `body`, or two expectations"));
+    }
     Ok(())
+}
+
+/// Calls `visit` for everything that is worked out for each item of a list.
+fn in_loops<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
+    walk(expr, &mut |outer| {
+        if let Expr::Comprehension(comprehension) = &outer.expr {
+            walk(&comprehension.loop_step, visit);
+        }
+    });
 }
 
 /// Tries the functions that read a literal, so that a bad one is found now.
 pub(super) fn literals(expr: &IdedExpr) -> Result<(), ExpectError> {
     let mut wrong = None;
-    walk(expr, &mut |expr| {
-        let Expr::Call(call) = &expr.expr else { return };
-        let literal = call
-            .args
-            .first()
-            .filter(|arg| matches!(arg.expr, Expr::Literal(_)));
-        let Some(literal) = literal.filter(|_| wrong.is_none()) else {
-            return;
-        };
-        let context = Context::default();
-        let Ok(Value::String(text)) = Value::resolve(literal, &context) else {
-            return;
-        };
-        match (call.func_name.as_str(), &call.target) {
-            ("duration" | "timestamp", None) if Value::resolve(expr, &context).is_err() => {
-                wrong = Some(
-                    ExpectError::new(format!("{text:?} is no {}", call.func_name)).hint(
-                        "write `duration(\"300ms\")`, `duration(\"1h30m\")`, \
-                         `timestamp(\"2026-01-31T00:00:00Z\")`",
-                    ),
-                );
-            }
-            ("matches", Some(_)) => {
-                let tried = Program::compile(&format!("\"\".matches({:?})", text.as_str()));
-                if tried.is_ok_and(|tried| tried.execute(&context).is_err()) {
-                    wrong = Some(
-                        ExpectError::new(format!("{text:?} is no regular expression"))
-                            .hint("in CEL text, a backslash is written twice, or r\"…\" is used"),
-                    );
-                }
-            }
-            _ => {}
+    walk(expr, &mut |part| {
+        if wrong.is_none() {
+            wrong = literal(part, MAX_PATTERN).err();
+        }
+    });
+    in_loops(expr, &mut |part| {
+        if wrong.is_none() {
+            wrong = literal(part, MAX_PATTERN_IN_LOOP).err();
         }
     });
     wrong.map_or(Ok(()), Err)
 }
 
+fn literal(expr: &IdedExpr, max_pattern: usize) -> Result<(), ExpectError> {
+    let Expr::Call(call) = &expr.expr else {
+        return Ok(());
+    };
+    let literal = call.args.last().and_then(literal_text);
+    match (call.func_name.as_str(), literal) {
+        ("duration" | "timestamp", Some(text)) if call.target.is_none() => {
+            Value::resolve(expr, &language()).map(drop).map_err(|_| {
+                ExpectError::new(format!("{text:?} is no {}", call.func_name)).hint(
+                    "write `duration(\"300ms\")`, `duration(\"1h30m\")`, \
+                     `timestamp(\"2026-01-31T00:00:00Z\")`",
+                )
+            })
+        }
+        ("matches", Some(text)) => pattern(text, max_pattern),
+        ("matches", None) => Err(ExpectError::new(
+            "`matches` takes its regular expression as text in quotes",
+        )
+        .hint("one that the target sends could take for ever")),
+        _ => Ok(()),
+    }
+}
+
+fn literal_text(expr: &IdedExpr) -> Option<&str> {
+    if let Expr::Literal(LiteralValue::String(text)) = &expr.expr {
+        return Some(text.inner());
+    }
+    None
+}
+
+fn pattern(text: &str, max: usize) -> Result<(), ExpectError> {
+    let tried = regex::RegexBuilder::new(text).size_limit(max).build();
+    match tried {
+        Ok(_) => Ok(()),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            let where_ = if max < MAX_PATTERN {
+                " for each item of a list"
+            } else {
+                ""
+            };
+            Err(ExpectError::new(format!(
+                "{text:?} is too large a regular expression{where_}"
+            ))
+            .hint("`{1,1000}` repeats what is before it; `\\\\w` and `\\\\d` mean those of every script, `[0-9]` ten digits"))
+        }
+        Err(_) => Err(
+            ExpectError::new(format!("{text:?} is no regular expression"))
+                .hint("in CEL text, a backslash is written twice, or r\"…\" is used"),
+        ),
+    }
+}
+
 /// Calls `visit` for `expr` and everything within it.
-fn walk<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
+pub(super) fn walk<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
     visit(expr);
+    let mut within = Vec::new();
+    parts(expr, &mut |part| within.push(part));
+    for part in within {
+        walk(part, visit);
+    }
+}
+
+/// Calls `visit` for what is right within `expr`.
+pub(super) fn parts<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
     match &expr.expr {
         Expr::Call(call) => {
             call.target
                 .iter()
                 .map(AsRef::as_ref)
                 .chain(&call.args)
-                .for_each(|part| walk(part, visit));
+                .for_each(visit);
         }
         Expr::Comprehension(loop_) => {
-            for part in [
+            [
                 &loop_.iter_range,
                 &loop_.accu_init,
                 &loop_.loop_cond,
                 &loop_.loop_step,
                 &loop_.result,
-            ] {
-                walk(part, visit);
-            }
+            ]
+            .into_iter()
+            .for_each(visit);
         }
-        Expr::List(list) => list.elements.iter().for_each(|part| walk(part, visit)),
+        Expr::List(list) => list.elements.iter().for_each(visit),
         Expr::Map(map) => map
             .entries
             .iter()
-            .for_each(|entry| walk_entry(&entry.expr, visit)),
+            .for_each(|entry| entry_parts(&entry.expr, visit)),
         Expr::Struct(fields) => fields
             .entries
             .iter()
-            .for_each(|entry| walk_entry(&entry.expr, visit)),
-        Expr::Select(select) => walk(&select.operand, visit),
+            .for_each(|entry| entry_parts(&entry.expr, visit)),
+        Expr::Select(select) => visit(&select.operand),
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
     }
 }
 
-fn walk_entry<'a>(entry: &'a EntryExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
+fn entry_parts<'a>(entry: &'a EntryExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
     match entry {
-        EntryExpr::StructField(field) => walk(&field.value, visit),
+        EntryExpr::StructField(field) => visit(&field.value),
         EntryExpr::MapEntry(entry) => {
-            walk(&entry.key, visit);
-            walk(&entry.value, visit);
+            visit(&entry.key);
+            visit(&entry.value);
         }
     }
 }
