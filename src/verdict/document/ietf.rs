@@ -12,6 +12,22 @@ pub(super) const READER: Reader = Reader {
     read,
 };
 
+/// The keys of the draft, in the spellings that its versions had.
+const KEYS: [&str; 12] = [
+    "status",
+    "version",
+    "releaseId",
+    "releaseID",
+    "notes",
+    "output",
+    "checks",
+    "details",
+    "links",
+    "serviceId",
+    "serviceID",
+    "description",
+];
+
 fn recognise(answer: &Answer<'_>) -> bool {
     let Some(status) = answer.word("status") else {
         return false;
@@ -25,7 +41,13 @@ fn recognise(answer: &Answer<'_>) -> bool {
         Some(Value::Object(checks)) if checks.values().next().is_some_and(Value::is_array) => {
             health(status) != Health::Unknown
         }
-        None | Some(Value::Object(_)) => own.iter().any(|word| word.eq_ignore_ascii_case(status)),
+        // `{"status": "fail", "data": …}` is JSend's, and many an API's.
+        None | Some(Value::Object(_)) => {
+            own.iter().any(|word| word.eq_ignore_ascii_case(status))
+                && answer
+                    .root()
+                    .is_some_and(|root| root.keys().all(|key| KEYS.contains(&key.as_str())))
+        }
         Some(_) => false,
     }
 }

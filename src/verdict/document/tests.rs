@@ -20,7 +20,7 @@ const JSON: &str = "application/json; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Every fixture, its HTTP status and its content type.
-const ANSWERS: [(&str, u16, &str); 78] = [
+const ANSWERS: [(&str, u16, &str); 79] = [
     ("health+json/pass.json", 200, "application/health+json"),
     ("health+json/warn.json", 200, JSON),
     ("health+json/fail.json", 503, "Application/Health+JSON"),
@@ -96,6 +96,7 @@ const ANSWERS: [(&str, u16, &str); 78] = [
     ("plain/fail.txt", 200, TEXT),
     ("none/listing.json", 200, JSON),
     ("none/order.json", 200, JSON),
+    ("none/jsend.json", 200, JSON),
     ("none/empty.json", 200, JSON),
     ("none/list.json", 200, JSON),
     ("none/text-in-json.json", 200, JSON),
