@@ -172,3 +172,6 @@ impl From<&str> for Expect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
