@@ -15,9 +15,11 @@ use super::{
     *,
 };
 use crate::{
-    check::{ClientCertificate, Route, Trust},
+    check::{ClientCertificate, Route, Rules, Trust},
     clock::Timestamp,
     observation::Certificate,
+    report::Verdict,
+    verdict::Judge,
 };
 
 fn certificate(observation: &Observation) -> &Certificate {
@@ -318,4 +320,34 @@ async fn a_file_that_is_gone_or_holds_nothing_is_said_and_nothing_is_probed() {
         assert!(!text.contains("PRIVATE KEY"), "{text}");
     }
     assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn what_is_accepted_all_the_same_is_judged() {
+    let authority = Authority::new();
+    let judged = async |until, warn| {
+        let mut params = named("localhost");
+        params.not_after = until;
+        let target = answering(authority.certify(&params, &[])).await;
+        let observation = prober().probe(&on(&target, any()), LONG).await;
+        let rules = Rules {
+            certificate_warn: warn,
+            ..Rules::default()
+        };
+        let judgement = Judge::new(&rules).unwrap().judge(&observation);
+        (judgement.verdict, judgement.message)
+    };
+    let day = Duration::from_hours(24);
+    let (verdict, message) = judged(date_time_ymd(2020, 1, 1), day).await;
+    assert_eq!(verdict, Verdict::Fail);
+    assert!(
+        message.starts_with("the certificate expired ") && message.ends_with(" ago (2020-01-01)"),
+        "{message}"
+    );
+    let (verdict, message) = judged(date_time_ymd(2040, 1, 1), 36_500 * day).await;
+    assert_eq!(verdict, Verdict::Warn);
+    assert!(message.ends_with(" days (2040-01-01)"), "{message}");
+    // The operator says that it does not matter.
+    let (verdict, _) = judged(date_time_ymd(2020, 1, 1), Duration::ZERO).await;
+    assert_eq!(verdict, Verdict::Pass);
 }
