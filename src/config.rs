@@ -136,6 +136,14 @@ pub enum SyncInterval {
 pub struct Http {
     /// Where it listens; `None` for nowhere.
     pub listen: Option<String>,
+    /// Who presents it may run checks.
+    pub token: Option<Secret>,
+    /// Who presents it may read.
+    pub read_token: Option<Secret>,
+    /// The certificate chain to serve with, PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
 }
 
 /// The log.

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use tokio::{net::TcpListener, sync::watch};
+use anyhow::Result;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
@@ -23,11 +23,13 @@ use crate::{
     probe::{Prober, ProberSettings},
     pulse::Pulse,
     recorder::{self, Recorder},
+    roller,
     runner::{Limits, Runner},
     schedule::Layout,
     serve::{
         desk::Desk,
         http::{self, Face},
+        listener::Listener,
         service,
     },
     sharing::{self, Sharing},
@@ -127,14 +129,7 @@ impl Daemon {
         let config = &settings.config;
         let (work, ground, cellar) = (Tasks::default(), Tasks::default(), Tasks::default());
         // Sockets first: a port that is taken is found before anything runs.
-        let listener = match &config.http.listen {
-            Some(address) => Some(
-                TcpListener::bind(address)
-                    .await
-                    .with_context(|| format!("listen on `{address}`, for `http.listen`"))?,
-            ),
-            None => None,
-        };
+        let listener = Listener::bind(&config.http).await?;
         let url = match &config.nats.url {
             Some(url) => url.clone(),
             None => embed(config, &settings, &cellar).await?,
@@ -143,24 +138,13 @@ impl Daemon {
             require(config, &url).await?;
         }
         let (store, keeper) = store::connect(&config.nats, &url, config.store.clone()).await?;
-        let face = Face::new(store.link());
-        if let Some(listener) = listener {
-            let address = listener
-                .local_addr()
-                .context("read the listener's address")?;
-            info!(%address, "listening");
-            let (until, face) = (ground.stop().clone().cancelled_owned(), face.clone());
-            ground.spawn("http", async move {
-                if let Err(error) = http::serve(listener, face, until).await {
-                    warn!(%error, "the HTTP listener broke");
-                }
-            });
-        }
         let recorder = Recorder::default();
         let runner = Arc::new(runner(config, &settings.instance, &recorder, &work)?);
         runner.maintenance().set_windows(&config.maintenance);
         let cells = runner.cells(&config.checks, &BTreeMap::new())?;
-        let (cells, _) = watch::channel(Arc::new(cells));
+        let (cells, seen) = watch::channel(Arc::new(cells));
+        let desk = Arc::new(Desk::new(store.clone(), seen, Arc::clone(&runner)));
+        let face = http::open(listener, &config.http, &desk, &recorder, &ground);
         let daemon = Self {
             work,
             ground,
@@ -173,11 +157,11 @@ impl Daemon {
             refused: Arc::default(),
             settings,
         };
-        daemon.spawn(keeper);
+        daemon.spawn(keeper, desk);
         Ok(daemon)
     }
 
-    fn spawn(&self, keeper: store::connection::Keeper) {
+    fn spawn(&self, keeper: store::connection::Keeper, desk: Arc<Desk>) {
         let config = &self.settings.config;
         let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
         let (recorder, store) = (self.recorder.clone(), self.store.clone());
@@ -197,8 +181,12 @@ impl Daemon {
             drop(adopted);
             recorder::store(recorder, store, stores).await;
         });
-        self.spawn_requests();
+        self.spawn_requests(desk);
         self.spawn_circumstances();
+        if config.store.history.enabled {
+            let (store, cells) = (self.store.clone(), self.cells.subscribe());
+            self.ground.spawn("roller", roller::roll(store, cells));
+        }
         let layout = Layout {
             tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
             fast_start: config
@@ -248,12 +236,7 @@ impl Daemon {
 
     /// On-demand requests: the desk that answers, the worker that runs, and
     /// the announcer of what changes.
-    fn spawn_requests(&self) {
-        let desk = Arc::new(Desk::new(
-            self.store.clone(),
-            self.cells.subscribe(),
-            Arc::clone(&self.runner),
-        ));
+    fn spawn_requests(&self, desk: Arc<Desk>) {
         self.ground
             .spawn("results", service::hear(Arc::clone(&desk)));
         self.work

@@ -32,11 +32,11 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; the one place that spawns; what tests may turn |
+//! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`tally`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; counts for the metrics; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
-//! | thought | [`config`], [`schedule`], [`verdict`], [`window`] | pure: values in, values out; no IO, no clock |
+//! | thought | [`config`], [`rollup`], [`schedule`], [`verdict`], [`window`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
-//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`maintenance`], [`worker`], [`sharing`], [`silence`] | the one pipeline |
+//! | flow | [`triggers`], [`runner`], [`run`], [`recorder`], [`announcer`], [`gate`], [`maintenance`], [`worker`], [`sharing`], [`silence`], [`roller`] | the one pipeline |
 //! | serve | [`serve`] | answers readers |
 //! | top | [`daemon`], [`cli`] | builds, spawns, stops; what the commands print |
 //!
@@ -104,6 +104,8 @@ pub mod pulse;
 pub mod recorder;
 pub mod report;
 pub mod request;
+pub mod roller;
+pub mod rollup;
 pub mod run;
 pub mod runner;
 pub mod schedule;
@@ -111,6 +113,7 @@ pub mod serve;
 pub mod sharing;
 pub mod silence;
 pub mod store;
+pub mod tally;
 pub mod tasks;
 pub mod trial;
 pub mod triggers;

@@ -12,7 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::sync::{Notify, SetOnce, watch};
+use tokio::{
+    sync::{Notify, SetOnce, watch},
+    time::Instant,
+};
 
 use crate::{
     check::CheckName,
@@ -26,6 +29,7 @@ use crate::{
         read::Known,
         write::{Failure, Object, Record, Sent},
     },
+    tally::{Counter, Durations},
 };
 
 /// Records that may wait for their acknowledgements at once.
@@ -43,9 +47,29 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Takes finished runs to store.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
+    figures: Arc<Figures>,
     kept: Arc<Mutex<Kept>>,
     offered: Arc<Notify>,
     settled: Arc<Notify>,
+}
+
+/// What became of what was offered.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Runs that were stored, by how long it took from sending to the last
+    /// acknowledgement.
+    pub stored: Durations,
+    /// Writes that failed, and were tried again unless a newer run had come.
+    pub failed: Counter,
+}
+
+impl Figures {
+    fn note(&self, began: Instant, result: &Result<(), Unstored>) {
+        match result {
+            Ok(()) => self.stored.note(began.elapsed(), 1),
+            Err(_) => self.failed.count(),
+        }
+    }
 }
 
 /// The newest run of each check that is not stored yet.
@@ -101,6 +125,16 @@ impl Recorder {
             stored: Arc::clone(&run.stored),
         });
         self.offered.notify_one();
+    }
+
+    /// What became of what was offered.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Runs that were never stored: a newer one of the check took the place.
+    pub fn replaced(&self) -> u64 {
+        self.lock().replaced
     }
 
     /// How many runs are not stored yet.
@@ -218,21 +252,21 @@ pub async fn store(recorder: Recorder, store: Store, pulse: Pulse) {
         pulse.stall().await;
         let ready = *link.borrow_and_update() == Link::Ready;
         // A failure holds back new writes until the delay is over.
-        let held = trouble
-            .until
-            .filter(|until| *until > tokio::time::Instant::now());
+        let held = trouble.until.filter(|until| *until > Instant::now());
         let open = ready && held.is_none() && sent.len() < WINDOW;
         if open && let Some(waiting) = recorder.take() {
             if outrun(&store, &waiting).await {
                 recorder.settle(waiting, true);
                 continue;
             }
+            let began = Instant::now();
             let result = store.send(&record(&store, &waiting)).await;
-            sent.push(acknowledged(waiting, result, link.clone()));
+            sent.push(acknowledged(waiting, began, result, link.clone()));
             continue;
         }
         tokio::select! {
-            Some((waiting, result)) = sent.next() => {
+            Some((waiting, began, result)) = sent.next() => {
+                recorder.figures.note(began, &result);
                 recorder.settle(waiting, !retry(&result));
                 match result {
                     // It is written again as soon as NATS is back.
@@ -269,7 +303,7 @@ async fn outrun(store: &Store, waiting: &Waiting) -> bool {
     }
 }
 
-async fn until(at: Option<tokio::time::Instant>) {
+async fn until(at: Option<Instant>) {
     if let Some(at) = at {
         tokio::time::sleep_until(at).await;
     }
@@ -285,9 +319,10 @@ enum Unstored {
 
 async fn acknowledged(
     waiting: Waiting,
+    began: Instant,
     sent: Result<Sent, StoreError>,
     mut link: watch::Receiver<Link>,
-) -> (Waiting, Result<(), Unstored>) {
+) -> (Waiting, Instant, Result<(), Unstored>) {
     let stored = async {
         match sent {
             Ok(sent) => sent.stored().await,
@@ -298,7 +333,7 @@ async fn acknowledged(
         result = stored => result.map_err(Unstored::Refused),
         _ = link.wait_for(|link| *link == Link::Away) => Err(Unstored::Lost),
     };
-    (waiting, result)
+    (waiting, began, result)
 }
 
 /// A report that the server will never take is not offered again.
@@ -340,18 +375,17 @@ fn record(store: &Store, waiting: &Waiting) -> Record {
 struct Telling {
     said: Option<Trouble>,
     /// What was said last, and when.
-    last: Option<(Trouble, tokio::time::Instant)>,
-    until: Option<tokio::time::Instant>,
+    last: Option<(Trouble, Instant)>,
+    until: Option<Instant>,
 }
 
 impl Telling {
     fn tell(&mut self, error: &StoreError, delay: Duration) {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         self.until = Some(now + delay);
         // Into a full store small reports may still go: that comes and goes.
-        let lately = |(trouble, at): (Trouble, tokio::time::Instant)| {
-            trouble == error.trouble && now - at < TELL_EVERY
-        };
+        let lately =
+            |(trouble, at): (Trouble, Instant)| trouble == error.trouble && now - at < TELL_EVERY;
         let known = self.said == Some(error.trouble) || self.last.is_some_and(lately);
         // The keeper tells when the connection goes.
         if error.trouble != Trouble::Away && !known {

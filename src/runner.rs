@@ -29,6 +29,7 @@ use crate::{
     recorder::Recorder,
     report::{self, Trigger, Verdict},
     run::Run,
+    tally::Durations,
     tasks::Tasks,
     verdict::{
         ExpectError, Judge,
@@ -38,9 +39,11 @@ use crate::{
 
 mod cell;
 mod push;
+mod recent;
 mod seen;
 
 pub use cell::Cell;
+pub use recent::{Brief, Counts, MAX_RECENT, Recent};
 
 use cell::{Flight, Host, State, Waiter};
 use seen::{Seen, see};
@@ -61,6 +64,10 @@ pub struct Runner {
     maintenance: Maintenance,
     /// Whoever makes a run of what was not asked for has it.
     pushes: Mutex<()>,
+    /// Runs that were begun and have not ended.
+    flights: AtomicU64,
+    /// How long after their slots scheduled runs were begun.
+    lag: Durations,
     per_host: usize,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Host>>>,
@@ -108,6 +115,8 @@ impl Runner {
             gate: None,
             maintenance: Maintenance::default(),
             pushes: Mutex::default(),
+            flights: AtomicU64::new(0),
+            lag: Durations::default(),
             per_host: limits.per_host,
             hosts: Mutex::default(),
             recorder,
@@ -246,6 +255,7 @@ impl Runner {
             trigger,
             answers: None,
         });
+        self.flights.fetch_add(1, Ordering::Relaxed);
         let (runner, cell) = (Arc::clone(self), Arc::clone(cell));
         self.tasks.clone().spawn("run", async move {
             // However this ends, also when the grace is over, the check is
@@ -351,6 +361,7 @@ struct Landing<'a> {
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
+        self.runner.flights.fetch_sub(1, Ordering::Relaxed);
         let mut state = self.cell.lock();
         let flight = state.flight.take();
         let Some(run) = self.run.take() else {
@@ -358,6 +369,7 @@ impl Drop for Landing<'_> {
             state.waiters.clear();
             return;
         };
+        state.recent.ran(&run.report.summary);
         state.latest = Some(Arc::clone(&run));
         state.adopted = None;
         state.news = Some(Instant::now());

@@ -28,6 +28,7 @@ pub mod ledger;
 pub mod object;
 pub mod queue;
 pub mod read;
+pub mod rollups;
 pub mod slots;
 pub mod taken;
 pub mod trouble;
@@ -48,6 +49,8 @@ pub const KV_BUCKET: &str = "supercheck_kv";
 pub const REQUEST_STREAM: &str = "SUPERCHECK_REQUESTS";
 /// The KV bucket of what requests came to.
 pub const LEDGER_BUCKET: &str = "supercheck_requests";
+/// The KV bucket of hours and days: what the history came to.
+pub const ROLLUP_BUCKET: &str = "supercheck_rollups";
 /// The KV bucket of maintenance flags.
 pub const FLAG_BUCKET: &str = "supercheck_maintenance";
 /// The queue of scheduled slots, where instances share the schedule.
@@ -75,6 +78,8 @@ pub struct Store {
     /// Set when the connection is given up on purpose.
     closing: Arc<AtomicBool>,
     refusals: Refusals,
+    /// How often a connection was made.
+    connections: watch::Receiver<u64>,
     missing: Missing,
 }
 
@@ -105,6 +110,7 @@ impl Store {
         link: watch::Receiver<Link>,
         closing: Arc<AtomicBool>,
         refusals: Refusals,
+        connections: watch::Receiver<u64>,
     ) -> Self {
         let js = ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
@@ -119,6 +125,7 @@ impl Store {
             link,
             closing,
             refusals,
+            connections,
             missing: Missing::default(),
         }
     }
@@ -161,6 +168,11 @@ impl Store {
     /// Whether NATS can be used now, and changes of it.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// How often a connection was made anew, after the first.
+    pub fn reconnects(&self) -> u64 {
+        self.connections.borrow().saturating_sub(1)
     }
 
     /// The connection, for the NATS service.

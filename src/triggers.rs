@@ -95,6 +95,8 @@ fn start_due(
     skipped: &mut Skipped,
 ) {
     while let Some(due) = schedule.take_due(now) {
+        let lag = Duration::from_millis(now.saturating_sub(due.slot));
+        runner.lag().note(lag, due.members.len() as u64);
         for cell in due.members {
             let mut missed = due.missed;
             // A run that somebody asked for is the answer to the slot too.

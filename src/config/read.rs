@@ -20,7 +20,7 @@ use super::{
     tree::{Node, Value},
     value::Text,
 };
-use crate::check::Check;
+use crate::check::{Check, Secret};
 
 /// Reads everything; it can be used when there are no mistakes in the book.
 pub(super) fn config(root: &Node, book: &mut Book) -> Config {
@@ -150,13 +150,32 @@ fn address(text: Text, book: &mut Book) -> Option<String> {
 }
 
 fn http(mut fields: Fields<'_>, book: &mut Book) -> Http {
+    fields.pair("tls_cert", "tls_key", book);
     let listen = match fields.text("listen", book) {
         None => Some("127.0.0.1:8080".to_owned()),
         Some(text) if text.value.is_empty() => None,
         Some(text) => address(text, book),
     };
+    let http = Http {
+        listen,
+        token: bearer(&mut fields, "token", book),
+        read_token: bearer(&mut fields, "read_token", book),
+        tls_cert: fields.path("tls_cert", book),
+        tls_key: fields.path("tls_key", book),
+    };
     fields.finish(book);
-    Http { listen }
+    http
+}
+
+/// A token as it can stand in an `Authorization` header (RFC 6750).
+fn bearer(fields: &mut Fields<'_>, name: &'static str, book: &mut Book) -> Option<Secret> {
+    let text = fields.text(name, book)?;
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    if text.value.is_empty() || text.value.contains(odd) {
+        book.mistake(&text.at, format!("`{name}` cannot stand in a header"))
+            .hint("use letters, digits and `-._~+/=` only, such as `openssl rand -hex 32` prints");
+    }
+    Some(Secret::new(text.value))
 }
 
 fn log(mut fields: Fields<'_>, book: &mut Book) -> Log {

@@ -16,6 +16,10 @@ pub fn show(config: &Config) -> String {
     let mut out = Page(nats(&config.nats));
     out.section("http");
     out.text("listen", config.http.listen.as_deref().unwrap_or_default());
+    out.secret("token", config.http.token.as_ref());
+    out.secret("read_token", config.http.read_token.as_ref());
+    out.path("tls_cert", config.http.tls_cert.as_deref());
+    out.path("tls_key", config.http.tls_key.as_deref());
     out.section("log");
     out.text(
         "format",

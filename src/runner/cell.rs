@@ -10,6 +10,8 @@ use tokio::{
     time::Instant,
 };
 
+use super::Recent;
+
 use crate::{
     check::Check,
     clock::Timestamp,
@@ -60,15 +62,17 @@ pub(super) struct State {
     pub(super) news: Option<Instant>,
     /// Starts that were due and did not happen.
     skipped: u64,
+    pub(super) recent: Recent,
 }
 
 impl State {
     fn take_up(&mut self, stored: &Summary) {
         self.standing = Some(Standing::of(stored));
+        self.recent.saw(stored);
         self.adopted = Some(stored.clone());
     }
 
-    fn newest(&self) -> Option<&Summary> {
+    pub(super) fn newest(&self) -> Option<&Summary> {
         let latest = self.latest.as_ref().map(|run| &run.report.summary);
         [latest, self.adopted.as_ref()]
             .into_iter()
@@ -103,6 +107,7 @@ impl Cell {
     /// Notes the newest run.
     pub(super) fn put(&self, run: &Arc<Run>) {
         let mut state = self.lock();
+        state.recent.ran(&run.report.summary);
         state.latest = Some(Arc::clone(run));
         state.adopted = None;
     }
@@ -182,6 +187,7 @@ impl Cell {
     pub fn adopt(&self, stored: &Summary) {
         let mut state = self.lock();
         if state.latest.is_none() {
+            state.recent.go_on_from(stored);
             state.adopted = Some(stored.clone());
         }
         let stored = Standing::of(stored);

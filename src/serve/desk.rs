@@ -21,6 +21,7 @@ use crate::{
     run::Run,
     runner::{Cell, Runner},
     store::{Store, StoreError, Trouble, read::Known},
+    tally::Counter,
     trial,
     triggers::Cells,
     worker::{find, unknown},
@@ -45,6 +46,10 @@ pub struct Desk {
     pub cells: watch::Receiver<Arc<Cells>>,
     /// What runs them.
     pub runner: Arc<Runner>,
+    /// How often a reader was answered from what was there.
+    pub hits: Counter,
+    /// How often a reader had to wait for a run.
+    pub misses: Counter,
     waiting: Mutex<Waiting>,
 }
 
@@ -63,6 +68,8 @@ impl Desk {
             store,
             cells,
             runner,
+            hits: Counter::default(),
+            misses: Counter::default(),
             waiting: Mutex::default(),
         }
     }
@@ -124,6 +131,7 @@ impl Desk {
 
     /// Puts the request on the queue and waits for its record.
     async fn run(&self, token: &str, id: &RequestId, deadline: Instant) -> Result<Record, Refusal> {
+        self.misses.count();
         let (tell, mut told) = oneshot::channel();
         let _leaving = self.wait_for(id, tell);
         let mut accepted = self.enqueue(token, id, deadline).await?;
@@ -176,6 +184,7 @@ impl Desk {
         explicit: bool,
         asked: String,
     ) -> Result<Bytes, Refusal> {
+        self.hits.count();
         let answer = run.answer(self.store.max_answer());
         if !explicit {
             return Ok(answer);
@@ -224,6 +233,7 @@ impl Desk {
     }
 
     async fn got(&self, body: &[u8]) -> Result<Bytes, Refusal> {
+        self.hits.count();
         let ask = Ask::parse(body)?;
         let what = ask.what.ok_or_else(|| {
             Refusal::malformed(

@@ -85,7 +85,14 @@ pub async fn connect(
         .connect(bare(servers))
         .await
         .map_err(|error| connect_error(url, error))?;
-    let store = Store::new(client, settings, link_seen, closing, refusals);
+    let store = Store::new(
+        client,
+        settings,
+        link_seen,
+        closing,
+        refusals,
+        connected.clone(),
+    );
     let keeper = Keeper {
         store: store.clone(),
         link,
@@ -121,7 +128,15 @@ pub async fn connect_now(
         .await
         .map_err(|error| connect_error(url, error))?;
     drop(link);
-    Ok(Store::new(client, settings, seen, Arc::default(), refusals))
+    let (_, connections) = watch::channel(1);
+    Ok(Store::new(
+        client,
+        settings,
+        seen,
+        Arc::default(),
+        refusals,
+        connections,
+    ))
 }
 
 /// Whether NATS can be used now: it answers, and the buckets are there or can

@@ -5,10 +5,21 @@
 //! announced once, however many daemons there are and however often they
 //! start.
 
-use async_nats::{HeaderMap, jetstream::stream::Stream};
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        stream::Stream,
+    },
+};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 
-use super::{EVENT_STREAM, Store, StoreError, Trouble, read};
-use crate::report::{Change, Status};
+use super::{EVENT_STREAM, Store, StoreError, Trouble, history, read, trouble};
+use crate::{
+    clock::Timestamp,
+    report::{Change, Status},
+};
 
 /// The subject of refused requests.
 pub const REQUESTS: &str = "supercheck.events._requests";
@@ -30,7 +41,108 @@ impl Announced {
     }
 }
 
+/// A change as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its place in the stream.
+    pub sequence: u64,
+    /// The change.
+    pub json: String,
+}
+
+/// Changes that are read at once.
+const MAX_CHANGES: usize = 5000;
+/// The server forgets a follower that is silent for so long.
+const INACTIVE: std::time::Duration = std::time::Duration::from_secs(60);
+
 impl Store {
+    /// The changes of `check`, or of all checks, that come after the place
+    /// `last`; without one, those to come.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn changes(
+        &self,
+        check: Option<&str>,
+        last: Option<u64>,
+    ) -> Result<impl stream::Stream<Item = Result<Stored, StoreError>> + use<>, StoreError> {
+        const DOING: &str = "follow the changes";
+        let stream: Stream = self.js.get_stream(EVENT_STREAM).await.map_err(|error| {
+            self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
+        })?;
+        let end = stream.cached_info().state.last_sequence;
+        let deliver_policy = match last {
+            // A place beyond the end is of a stream that is no more.
+            Some(last) if last <= end => DeliverPolicy::ByStartSequence {
+                start_sequence: last + 1,
+            },
+            Some(_) | None => DeliverPolicy::New,
+        };
+        let config = pull::Config {
+            filter_subject: subject(check.unwrap_or("*")),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE,
+            ..pull::Config::default()
+        };
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
+        let messages = consumer
+            .messages()
+            .await
+            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
+        Ok(messages.filter_map(|message| {
+            std::future::ready(match message {
+                Ok(message) => stored(&message).map(Ok),
+                Err(error) => Some(Err(StoreError::new(DOING, Trouble::Away, error))),
+            })
+        }))
+    }
+
+    /// The changes of `check` since `at`, oldest first; of very many, the first.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn changes_since(
+        &self,
+        check: &str,
+        at: Timestamp,
+    ) -> Result<Vec<Change>, StoreError> {
+        const DOING: &str = "read the changes";
+        let stream: Stream = self.js.get_stream(EVENT_STREAM).await.map_err(|error| {
+            self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
+        })?;
+        let config = pull::Config {
+            filter_subject: subject(check),
+            deliver_policy: history::since(at),
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE,
+            ..pull::Config::default()
+        };
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
+        let pending = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
+        if pending == 0 {
+            return Ok(Vec::new());
+        }
+        let mut messages = consumer
+            .fetch()
+            .max_messages(pending.min(MAX_CHANGES))
+            .messages()
+            .await
+            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
+        let mut changes = Vec::new();
+        while let Some(message) = messages.next().await {
+            let message = message.map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
+            changes.extend(serde_json::from_slice::<Change>(&message.payload));
+        }
+        Ok(changes)
+    }
+
     /// What was announced of `check` last.
     ///
     /// # Errors
@@ -77,6 +189,16 @@ impl Store {
             .await
             .map(drop)
     }
+}
+
+/// Refused requests have a subject beside those of the checks.
+fn stored(message: &async_nats::jetstream::Message) -> Option<Stored> {
+    if message.subject.as_str() == REQUESTS {
+        return None;
+    }
+    let json = String::from_utf8(Bytes::clone(&message.payload).into()).ok()?;
+    let sequence = message.info().ok()?.stream_sequence;
+    Some(Stored { sequence, json })
 }
 
 fn subject(check: &str) -> String {

@@ -51,6 +51,19 @@ impl Store {
         &self,
         check: &CheckName,
         from: From,
+        each: impl FnMut(Vec<Past>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        E: std::convert::From<StoreError>,
+    {
+        self.replay_of(check.as_str(), from, each).await
+    }
+
+    /// The same, of the check called so, or of all with `*`.
+    pub(super) async fn replay_of<E>(
+        &self,
+        check: &str,
+        from: From,
         mut each: impl FnMut(Vec<Past>) -> Result<(), E>,
     ) -> Result<(), E>
     where
@@ -100,7 +113,7 @@ impl Store {
         check: &CheckName,
         from: From,
     ) -> Result<impl stream::Stream<Item = Result<Past, StoreError>> + use<>, StoreError> {
-        let consumer = self.past(check, from).await?;
+        let consumer = self.past(check.as_str(), from).await?;
         let messages = consumer
             .messages()
             .await
@@ -116,25 +129,20 @@ impl Store {
     /// A reader of its own for one check, which the server forgets by itself.
     async fn past(
         &self,
-        check: &CheckName,
+        check: &str,
         from: From,
     ) -> Result<async_nats::jetstream::consumer::Consumer<pull::Config>, StoreError> {
         let stream: Stream = self.js.get_stream(HISTORY_STREAM).await.map_err(|error| {
             self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
         })?;
         let deliver_policy = match from {
-            From::Time(at) => DeliverPolicy::ByStartTime {
-                start_time: chrono::DateTime::from_timestamp_millis(
-                    i64::try_from(at.as_millis()).unwrap_or(i64::MAX),
-                )
-                .unwrap_or_default(),
-            },
+            From::Time(at) => since(at),
             From::After(sequence) => DeliverPolicy::ByStartSequence {
                 start_sequence: sequence + 1,
             },
         };
         let config = pull::Config {
-            filter_subject: subject(check.as_str()),
+            filter_subject: subject(check),
             deliver_policy,
             ack_policy: AckPolicy::None,
             inactive_threshold: INACTIVE,
@@ -144,6 +152,14 @@ impl Store {
             .create_consumer(config)
             .await
             .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))
+    }
+}
+
+/// Delivers what was stored at that moment or later.
+pub(super) fn since(at: Timestamp) -> DeliverPolicy {
+    let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+    DeliverPolicy::ByStartTime {
+        start_time: chrono::DateTime::from_timestamp_millis(at).unwrap_or_default(),
     }
 }
 

@@ -11,7 +11,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use super::flags::MAX_FLAG;
 use super::{
     EVENT_STREAM, FAILURE_BUCKET, FLAG_BUCKET, HISTORY_STREAM, KV_BUCKET, LEDGER_BUCKET,
-    OBJECT_BUCKET, REQUEST_STREAM, SLOT_STREAM,
+    OBJECT_BUCKET, REQUEST_STREAM, ROLLUP_BUCKET, SLOT_STREAM,
 };
 use crate::config::StoreSettings;
 
@@ -21,6 +21,11 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 const EVENTS_MAX_AGE: Duration = Duration::from_secs(90 * 86_400);
 /// They may take this many bytes, far more than 90 days of changes need.
 const EVENTS_MAX_BYTES: i64 = 64 << 20;
+
+/// Hours and days are kept so long.
+const ROLLUPS_MAX_AGE: Duration = Duration::from_secs(40 * 86_400);
+/// They may take this many bytes: a month of 1,500 checks, some 2 KB a day each.
+const ROLLUPS_MAX_BYTES: i64 = 128 << 20;
 
 /// A stream as it is meant to be.
 #[derive(Clone, Debug)]
@@ -69,6 +74,7 @@ pub fn wanted(settings: &StoreSettings) -> Vec<Wanted> {
     }
     if settings.history.enabled {
         wanted.push(explicit(history(settings), settings.history.set));
+        wanted.push(explicit(rollups(settings), false));
     }
     wanted
 }
@@ -196,6 +202,21 @@ fn events(settings: &StoreSettings) -> Config {
             settings,
             EVENT_STREAM.to_owned(),
             vec!["supercheck.events.>".to_owned()],
+        )
+    }
+}
+
+fn rollups(settings: &StoreSettings) -> Config {
+    Config {
+        max_age: ROLLUPS_MAX_AGE,
+        max_messages_per_subject: 1,
+        max_bytes: ROLLUPS_MAX_BYTES,
+        discard: DiscardPolicy::Old,
+        allow_rollup: false,
+        ..stream(
+            settings,
+            format!("KV_{ROLLUP_BUCKET}"),
+            vec![format!("$KV.{ROLLUP_BUCKET}.>")],
         )
     }
 }

@@ -17,6 +17,7 @@
 
 mod support;
 
+mod browser;
 mod cluster;
 mod commands;
 mod compat;
@@ -26,6 +27,10 @@ mod exactly_once;
 mod failures;
 mod gate;
 mod history;
+mod http;
+mod http_guard;
+mod http_metrics;
+mod http_page;
 mod judging;
 mod main_path;
 mod maintenance;

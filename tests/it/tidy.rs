@@ -13,15 +13,18 @@ use crate::support::tools::root;
 /// Lower layers first: a module names its own layer's and lower ones only.
 /// Modules of one layer may name each other, but not two doors.
 const LAYERS: [&[&str]; 7] = [
-    &["error", "clock", "line", "near", "pulse", "tasks", "trial"],
+    &[
+        "error", "clock", "line", "near", "pulse", "tally", "tasks", "trial",
+    ],
     &["check", "observation", "report", "request"],
-    &["config", "schedule", "verdict", "window"],
+    &["config", "rollup", "schedule", "verdict", "window"],
     &["probe", "store"],
     &[
         "announcer",
         "gate",
         "maintenance",
         "recorder",
+        "roller",
         "run",
         "runner",
         "sharing",

@@ -98,6 +98,7 @@ fn everything_but_checks_needs_a_restart() {
         ("nats", "url = \"nats://a:4222\""),
         ("nats", "token = \"a\""),
         ("http", "listen = \"\""),
+        ("http", "token = \"a\""),
         ("log", "filter = \"debug\""),
         ("scheduler", "concurrency = 1"),
         ("store", "replicas = 3"),

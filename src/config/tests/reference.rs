@@ -23,7 +23,9 @@ pub(super) fn examples() -> String {
 fn load_examples() -> Loaded {
     let text = examples()
         .replace("${file:nats-token}", "x")
-        .replace("${file:nats-nkey-seed}", "x");
+        .replace("${file:nats-nkey-seed}", "x")
+        .replace("${file:http-token}", "x")
+        .replace("${file:http-read-token}", "x");
     match load_text(&text, ENV) {
         Ok(loaded) => loaded,
         Err(mistakes) => panic!("{mistakes}"),
@@ -79,7 +81,15 @@ fn every_example_in_the_reference_is_sound_and_does_something() {
     assert_eq!(changed.changed.len(), 1, "the check");
     assert_eq!(
         changed.restart,
-        ["nats", "scheduler", "gate", "store", "requests", "history"]
+        [
+            "nats",
+            "http",
+            "scheduler",
+            "gate",
+            "store",
+            "requests",
+            "history"
+        ]
     );
     let shown = [show(&without), show(&with)];
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();

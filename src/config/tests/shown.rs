@@ -19,6 +19,8 @@ fn hidden(config: &Config) -> Config {
     secret(&mut config.nats.token);
     secret(&mut config.nats.password);
     secret(&mut config.nats.nkey_seed);
+    secret(&mut config.http.token);
+    secret(&mut config.http.read_token);
     let url = config.nats.url.as_deref();
     config.nats.url = url.map(hide::without_userinfo);
     for check in &mut config.checks {

@@ -161,6 +161,16 @@ impl Daemon {
         format!("http://{}", line.unwrap()["address"].as_str().unwrap())
     }
 
+    /// The URL that the last start listens on, once it does.
+    pub async fn http_again(&self) -> Option<String> {
+        let log = self.log();
+        let mut lines = log.iter().rev();
+        let line = lines.find(|line| line["message"] == "listening")?;
+        let url = format!("http://{}", line["address"].as_str()?);
+        let answers = reqwest::get(format!("{url}/livez")).await;
+        answers.is_ok().then_some(url)
+    }
+
     /// What `/readyz` says.
     pub async fn readyz(&self) -> (u16, Value) {
         self.try_readyz().await.expect("the daemon answers")
@@ -178,7 +188,7 @@ impl Daemon {
     pub async fn ready(&self) {
         wait::until("the daemon is ready", async || {
             // One that was just started may not listen yet.
-            (self.try_readyz().await?.0 == 200).then_some(())
+            (self.try_readyz().await?.1["nats"] == "ready").then_some(())
         })
         .await;
     }

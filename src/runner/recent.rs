@@ -1,0 +1,156 @@
+//! What is known of a check, for those who look at it: its newest summary, a
+//! bounded row of its last runs, and counts of all.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::atomic::Ordering,
+};
+
+use super::{Cell, Runner};
+use crate::{
+    clock::Timestamp,
+    report::{Summary, Verdict},
+    rollup::{Hour, Hours},
+    tally::{Durations, Spread},
+};
+
+/// So many runs of each check are kept; a newer one takes the oldest's place.
+pub const MAX_RECENT: usize = 30;
+
+/// A run in brief.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Brief {
+    /// When it began to probe.
+    pub checked_at: Timestamp,
+    /// How it was judged.
+    pub verdict: Verdict,
+    /// How long the probe took, in milliseconds.
+    pub latency_ms: f64,
+}
+
+/// The last runs of a check.
+#[derive(Debug, Default)]
+pub struct Recent {
+    runs: VecDeque<Brief>,
+    counts: Counts,
+    hours: Hours,
+}
+
+/// Every run since the daemon began, by verdict and by latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Runs that passed.
+    pub pass: u64,
+    /// Runs that warned.
+    pub warn: u64,
+    /// Runs that failed.
+    pub fail: u64,
+    /// How long their probes took.
+    pub latency: Spread,
+}
+
+impl Recent {
+    /// Takes note of a run of this daemon's.
+    pub fn ran(&mut self, summary: &Summary) {
+        match summary.verdict {
+            Verdict::Pass => self.counts.pass += 1,
+            Verdict::Warn => self.counts.warn += 1,
+            Verdict::Fail => self.counts.fail += 1,
+        }
+        let seconds = summary.latency_ms / 1000.0;
+        if let Ok(latency) = std::time::Duration::try_from_secs_f64(seconds) {
+            self.counts.latency.note(latency);
+        }
+        self.saw(summary);
+    }
+
+    /// Takes note of a run, whoever ran it; an older one than the newest is
+    /// passed over.
+    pub fn saw(&mut self, summary: &Summary) {
+        let newest = self.runs.back().map(|run| run.checked_at);
+        if newest.is_some_and(|newest| newest >= summary.checked_at) {
+            return;
+        }
+        self.hours.count(summary);
+        self.push(summary);
+    }
+
+    /// Goes on from a run that an earlier daemon counted.
+    pub fn go_on_from(&mut self, summary: &Summary) {
+        self.hours.go_on_from(summary);
+        if self.runs.is_empty() {
+            self.push(summary);
+        }
+    }
+
+    fn push(&mut self, summary: &Summary) {
+        if self.runs.len() == MAX_RECENT {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(Brief {
+            checked_at: summary.checked_at,
+            verdict: summary.verdict,
+            latency_ms: summary.latency_ms,
+        });
+    }
+
+    /// The runs, oldest first.
+    pub fn runs(&self) -> impl ExactSizeIterator<Item = &Brief> + Clone {
+        self.runs.iter()
+    }
+
+    /// The counts.
+    pub const fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl Cell {
+    /// The hours that are over at `now` and not stored yet, by day.
+    pub fn hours_over(&self, now: Timestamp) -> BTreeMap<u64, BTreeMap<u64, Hour>> {
+        self.lock().recent.hours.over(now)
+    }
+
+    /// Those hours are stored.
+    pub fn hours_stored(&self, hours: &BTreeMap<u64, Hour>) {
+        self.lock().recent.hours.stored(hours);
+    }
+
+    /// The hours that are not stored yet, up to `now`.
+    pub fn hours_open(&self, now: Timestamp) -> BTreeMap<u64, Hour> {
+        let mut state = self.lock();
+        state.recent.hours.settle(now);
+        state.recent.hours.open().clone()
+    }
+
+    /// Takes in hours that were counted from the history.
+    pub fn recall<'a>(&self, hours: impl Iterator<Item = (&'a u64, &'a Hour)>) {
+        let mut state = self.lock();
+        for (number, hour) in hours {
+            state.recent.hours.add(*number, hour);
+        }
+    }
+
+    /// Looks at the newest summary and the last runs, without copying them.
+    pub fn look<T>(&self, look: impl FnOnce(Option<&Summary>, &Recent) -> T) -> T {
+        let state = self.lock();
+        look(state.newest(), &state.recent)
+    }
+}
+
+impl Runner {
+    /// The name of this instance.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// How long after their slots scheduled runs were begun.
+    pub const fn lag(&self) -> &Durations {
+        &self.lag
+    }
+
+    /// Runs that were begun and have not ended, waiting for a permit or probing.
+    pub fn in_flight(&self) -> u64 {
+        self.flights.load(Ordering::Relaxed)
+    }
+}

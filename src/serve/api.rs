@@ -1,0 +1,260 @@
+//! The JSON API: checks, reports, what was, and runs on demand.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{Path, RawQuery, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{
+    cached::{Lease, answer},
+    http::Face,
+    listing::{Filter, row, rows},
+    params::Params,
+    problem::Problem,
+};
+use crate::{
+    check::CheckName,
+    clock,
+    store::{StoreError, history::From},
+};
+
+/// What the API answers in.
+const JSON: &str = "application/json";
+/// A request's body may take this many bytes; a longer one is refused.
+const MAX_BODY: usize = 4096;
+/// And must be there within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Checks on a page unless it says, and at most.
+const PAGE: usize = 100;
+/// Checks and summaries on a page at most.
+pub const MAX_PAGE: usize = 1000;
+
+/// `GET /api/v1/checks`: the newest of all checks, narrowed and in pages.
+pub async fn checks(
+    State(face): State<Face>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut params = Params::read(query.as_deref())?;
+    let filter = Filter::of_query(&mut params)?;
+    let limit = params.count("limit", PAGE, MAX_PAGE)?;
+    params.finish()?;
+    let now = clock::now();
+    let (rows, next) = rows(&face.cells(), &filter, limit, now);
+    let body = json!({"checks": rows, "next": next}).to_string();
+    Ok(answer(&headers, body, JSON, Lease::Ask, now))
+}
+
+/// `GET /api/v1/checks/<name>`: the newest of one check, and its last runs.
+pub async fn check(
+    State(face): State<Face>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cell = face.cell(&name)?;
+    face.desk().hits.count();
+    let now = clock::now();
+    let mut body = row(&cell, now);
+    let (lease, recent) = cell.look(|summary, recent| {
+        let runs = recent.runs().map(|run| {
+            json!({
+                "checked_at": run.checked_at,
+                "verdict": run.verdict,
+                "latency_ms": run.latency_ms,
+            })
+        });
+        (Lease::of(summary), Value::Array(runs.collect()))
+    });
+    if let Some(body) = body.as_object_mut() {
+        body.insert("recent".to_owned(), recent);
+    }
+    Ok(answer(&headers, body.to_string(), JSON, lease, now))
+}
+
+/// `GET /api/v1/checks/<name>/report`: the newest report, as it is stored.
+pub async fn report(
+    State(face): State<Face>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let cell = face.cell(&name)?;
+    face.desk().hits.count();
+    let now = clock::now();
+    let newest = cell.newest();
+    if let Some(run) = cell.latest()
+        && newest.as_ref().is_some_and(|newest| newest.run == run.id())
+    {
+        let lease = Lease::of(Some(&run.report.summary));
+        return Ok(answer(
+            &headers,
+            run.encoded.report.clone(),
+            JSON,
+            lease,
+            now,
+        ));
+    }
+    // An earlier daemon or another instance may have left one.
+    let store = &face.desk().store;
+    let stored = store.report(&cell.check.object).await;
+    match stored.map_err(|error| Problem::away(&error))? {
+        Some(body) => Ok(answer(
+            &headers,
+            body,
+            JSON,
+            Lease::of(newest.as_ref()),
+            now,
+        )),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("there is no report of `{name}` now"),
+            "it has not been checked yet, or its report has expired; \
+             `POST …/run` has it checked",
+        )),
+    }
+}
+
+/// Why a replay ends early.
+enum Stop {
+    /// The page is full.
+    Full,
+    Away(StoreError),
+}
+
+impl std::convert::From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Away(error)
+    }
+}
+
+/// `GET /api/v1/checks/<name>/history`: what was, oldest first.
+pub async fn history(
+    State(face): State<Face>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut params = Params::read(query.as_deref())?;
+    let now = clock::now();
+    let since = params.moment("since", now)?;
+    let after = params.value("after")?;
+    let limit = params.count("limit", PAGE, MAX_PAGE)?;
+    params.finish()?;
+    let cell = face.cell(&name)?;
+    let _place = face.replays().try_acquire().map_err(|_| {
+        Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many read the history now",
+            "ask again in a moment",
+        )
+    })?;
+    let hour = clock::Timestamp::from_millis(now.as_millis().saturating_sub(3_600_000));
+    let from = match after {
+        Some(sequence) => From::After(sequence),
+        None => From::Time(since.unwrap_or(hour)),
+    };
+    let (mut past, mut last) = (Vec::new(), None);
+    let store = &face.desk().store;
+    let check: &CheckName = &cell.check.name;
+    let each = |batch: Vec<crate::store::history::Past>| {
+        for one in batch {
+            if past.len() == limit {
+                return Err(Stop::Full);
+            }
+            last = Some(one.sequence);
+            past.push(one.summary);
+        }
+        Ok(())
+    };
+    let next = match store.replay(check, from, each).await {
+        Ok(()) => None,
+        Err(Stop::Full) => last,
+        Err(Stop::Away(error)) => return Err(Problem::away(&error)),
+    };
+    let body = json!({"summaries": past, "next": next}).to_string();
+    Ok(answer(&headers, body, JSON, Lease::Ask, now))
+}
+
+/// `POST /api/v1/checks/<name>/run`: a report of a run that began after this
+/// was asked, or one no older than `max_age`. The same request as through NATS.
+pub async fn run(
+    State(face): State<Face>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut ask = Map::new();
+    let mut params = Params::read(query.as_deref())?;
+    for key in ["max_age", "timeout"] {
+        if let Some(value) = params.text(key) {
+            ask.insert(key.to_owned(), value.into());
+        }
+    }
+    params.finish()?;
+    for (key, value) in sent(body).await? {
+        if !["max_age", "timeout", "id"].contains(&key.as_str()) {
+            let detail = format!("unknown key `{key}`");
+            let hint = "send nothing, or JSON with `max_age`, `timeout` or `id`";
+            return Err(Problem::malformed(detail, hint));
+        }
+        ask.insert(key, value);
+    }
+    // What is unknown here may be known to another instance, and to the desk.
+    ask.insert("check".to_owned(), name.into());
+    let id = match headers.get("idempotency-key").map(|id| id.to_str()) {
+        None => None,
+        // A string of structured fields has quotes; many send it without.
+        Some(Ok(id)) => Some(id.trim().trim_matches('"').to_owned()),
+        Some(Err(_)) => {
+            return Err(Problem::malformed(
+                "`Idempotency-Key` is not ASCII",
+                "send 1 to 128 letters, such as a UUID",
+            ));
+        }
+    };
+    let asked = Value::Object(ask).to_string();
+    let answered = face.desk().check(asked.as_bytes(), id.as_deref()).await;
+    let report = answered.map_err(|(refusal, id)| Problem::from(refusal).about(id))?;
+    let head = [
+        (header::CONTENT_TYPE, JSON),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((head, report).into_response())
+}
+
+/// The JSON object in a request's body; an empty body is an empty one.
+async fn sent(body: Body) -> Result<Map<String, Value>, Problem> {
+    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY));
+    let bytes: Bytes = match read.await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body has more than {MAX_BODY} bytes, or broke off"),
+                "send nothing, or a small JSON object",
+            ));
+        }
+        Err(_) => {
+            return Err(Problem::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not come",
+                "send it at once",
+            ));
+        }
+    };
+    if bytes.trim_ascii().is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::malformed(
+            format!("the body is no JSON object: {error}"),
+            "send nothing, or such as `{\"max_age\": \"10s\"}`",
+        )
+    })
+}

@@ -1,0 +1,168 @@
+//! `/probe?target=…`: what blackbox_exporter's scrapers expect, from memory.
+//!
+//! A scrape configuration for it works by changing the address. Nothing is
+//! probed: a target that is no check's is not found.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use url::Url;
+
+use super::{
+    exposition::{Exposition, Kind},
+    http::Face,
+    params::Params,
+    problem::Problem,
+};
+use crate::{
+    clock::{self, Timestamp},
+    report::{Freshness, Summary, Verdict},
+    run::Run,
+    runner::Cell,
+    triggers::Cells,
+};
+
+/// The newest run of a target, in blackbox_exporter's names.
+pub async fn probe(
+    State(face): State<Face>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut params = Params::read(query.as_deref())?;
+    let target = params.text("target");
+    // What a good answer is, is the check's own matter.
+    for ignored in ["module", "debug", "hostname"] {
+        params.text(ignored);
+    }
+    params.finish()?;
+    let target = target.ok_or_else(|| {
+        Problem::malformed(
+            "`target` is missing",
+            "write `/probe?target=<check or URL>`",
+        )
+    })?;
+    let cell = find(&face.cells(), &target).ok_or_else(|| {
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("`{target}` is neither a check nor the URL of one"),
+            "add a `[[check]]` for it: a scrape never probes; `/api/v1/checks` names all checks",
+        )
+    })?;
+    face.desk().hits.count();
+    let mut page = Exposition::for_asker(&headers);
+    let now = clock::now();
+    let newest = cell.newest();
+    let fresh = newest.filter(|newest| newest.freshness(now) == Freshness::Fresh);
+    let success = fresh
+        .as_ref()
+        .is_some_and(|newest| newest.verdict != Verdict::Fail);
+    page.one(
+        "probe_success",
+        Kind::Gauge,
+        "Whether the newest run passed or warned; 0 also when nothing fresh is known.",
+        u8::from(success),
+    );
+    if let Some(newest) = &fresh {
+        summary(&mut page, newest, now);
+        let run = cell.latest().filter(|run| run.id() == newest.run);
+        if let Some(run) = run {
+            details(&mut page, &run);
+        }
+    }
+    let head = [
+        (header::CONTENT_TYPE, page.content_type()),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((head, page.finish()).into_response())
+}
+
+fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
+    let seconds = |at: Timestamp| std::time::Duration::from_millis(at.as_millis()).as_secs_f64();
+    let mut one = |name, help: &str, value: f64| page.one(name, Kind::Gauge, help, value);
+    one(
+        "probe_duration_seconds",
+        "How long the probe took.",
+        newest.latency_ms / 1000.0,
+    );
+    one(
+        "probe_http_status_code",
+        "The HTTP status; 0 when no answer came.",
+        newest.http_status.map_or(0.0, f64::from),
+    );
+    let ssl = newest.url.starts_with("https://");
+    one(
+        "probe_http_ssl",
+        "Whether TLS was spoken.",
+        f64::from(u8::from(ssl)),
+    );
+    if let Some(at) = newest.certificate_expires_at {
+        one(
+            "probe_ssl_earliest_cert_expiry",
+            "When the first certificate of the chain expires, as a Unix time.",
+            seconds(at),
+        );
+    }
+    one(
+        "supercheck_check_age_seconds",
+        "How long ago the run began.",
+        now.since(newest.checked_at).as_secs_f64(),
+    );
+}
+
+fn details(page: &mut Exposition, run: &Run) {
+    let details = &run.report.details;
+    let phases = details.phases_ms;
+    page.metric(
+        "probe_http_duration_seconds",
+        Kind::Gauge,
+        "Where the probe's time went; connect holds the TLS handshake.",
+    );
+    for (phase, time) in [
+        ("resolve", phases.dns),
+        ("connect", phases.connect),
+        ("processing", phases.first_byte),
+        ("transfer", phases.transfer),
+    ] {
+        page.sample(&[("phase", phase)], time.unwrap_or(0.0) / 1000.0);
+    }
+    let dns = phases.dns.unwrap_or(0.0) / 1000.0;
+    let help = "How long the name lookup took.";
+    page.one("probe_dns_lookup_time_seconds", Kind::Gauge, help, dns);
+    if let Some(response) = &details.response {
+        page.one(
+            "probe_http_uncompressed_body_length",
+            Kind::Gauge,
+            "Bytes of the body that were read.",
+            response.size,
+        );
+        let version = response.version.trim_start_matches("HTTP/");
+        if let Ok(version) = version.parse::<f64>() {
+            let help = "The version of HTTP that was spoken.";
+            page.one("probe_http_version", Kind::Gauge, help, version);
+        }
+    }
+}
+
+/// The check that is called so, or that asks that URL; without a scheme it is
+/// `http://`, as blackbox_exporter has it.
+fn find(cells: &Cells, target: &str) -> Option<Arc<Cell>> {
+    let named = crate::check::CheckName::new(target).ok();
+    if let Some(cell) = named.and_then(|name| cells.get(&name)) {
+        return Some(Arc::clone(cell));
+    }
+    let url = if target.contains("://") {
+        Url::parse(target)
+    } else {
+        Url::parse(&format!("http://{target}"))
+    };
+    let url = url.ok()?;
+    let asks = |cell: &&Arc<Cell>| {
+        let check = &cell.check;
+        check.shown_url == target || Url::parse(&check.shown_url).is_ok_and(|own| own == url)
+    };
+    cells.values().find(asks).cloned()
+}

@@ -1,0 +1,149 @@
+//! The HTTP face: who gets in, and who is closed.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, RequestBuilder, StatusCode};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::support::{
+    daemon::Daemon,
+    nats::Nats,
+    scene::{Scene, config, read},
+    target::Target,
+    wait,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_web_page_can_run_a_check() {
+    let scene = Scene::set().await;
+    let before = scene.target.hits("/later");
+    for (name, value) in [
+        ("host", "evil.example"),
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("x-forwarded-for", "192.0.2.1"),
+    ] {
+        let (status, _, problem) = read(scene.run("later").header(name, value)).await;
+        assert_eq!(status, 403, "{name}: {problem}");
+    }
+    assert_eq!(scene.target.hits("/later"), before);
+    let (status, headers, _) = read(scene.run("later").header("origin", &scene.url)).await;
+    assert_eq!(status, 200);
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_demanded_over_tls_and_from_the_network() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(path("cert"), pair.cert.pem()).unwrap();
+    std::fs::write(path("key"), pair.signing_key.serialize_pem()).unwrap();
+    let env = [
+        ("SUPERCHECK_HTTP__TOKEN", "run-it"),
+        ("SUPERCHECK_HTTP__READ_TOKEN", "read-it"),
+        ("SUPERCHECK_HTTP__TLS_CERT", &path("cert")),
+        ("SUPERCHECK_HTTP__TLS_KEY", &path("key")),
+    ];
+    let daemon = Daemon::serve_with(&config(&nats, &target), &[], &env);
+    let url = daemon
+        .http()
+        .await
+        .replace("http://127.0.0.1", "https://localhost");
+    let trusted = reqwest::Certificate::from_pem(pair.cert.pem().as_bytes()).unwrap();
+    let client = Client::builder().tls_certs_only([trusted]).build().unwrap();
+    let status = async |request: RequestBuilder| request.send().await.unwrap().status();
+    assert_eq!(
+        status(client.get(format!("{url}/livez"))).await,
+        StatusCode::OK
+    );
+    let get = || client.get(format!("{url}/api/v1/checks"));
+    let refused = get().send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Basic"), "{challenge}");
+    assert_eq!(status(get().bearer_auth("read-it")).await, 200);
+    assert_eq!(status(get().basic_auth("any", Some("read-it"))).await, 200);
+    let run = || client.post(format!("{url}/api/v1/checks/later/run"));
+    wait::until("the run is answered", async || {
+        (status(run().bearer_auth("run-it")).await == 200).then_some(())
+    })
+    .await;
+    assert_eq!(status(run()).await, 401);
+    assert_eq!(status(run().bearer_auth("read-it")).await, 401);
+    assert_eq!(status(run().basic_auth("any", Some("run-it"))).await, 401);
+    let log = serde_json::to_string(&daemon.log()).unwrap();
+    assert!(!log.contains("run-it") && !log.contains("read-it"));
+
+    // Beyond loopback nothing is run without a token.
+    let open = [("SUPERCHECK_HTTP__LISTEN", "0.0.0.0:0")];
+    let daemon = Daemon::serve_with(&config(&nats, &target), &[], &open);
+    let url = daemon.http().await.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(
+        reqwest::get(format!("{url}/api/v1/checks"))
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    let (status, _, problem) =
+        read(Client::new().post(format!("{url}/api/v1/checks/later/run"))).await;
+    assert_eq!(status, 403);
+    assert!(
+        problem["hint"].as_str().unwrap().contains("http.token"),
+        "{problem}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_holds_a_place_by_saying_nothing() {
+    let scene = Scene::set().await;
+    let address = scene.url.trim_start_matches("http://");
+    // One line of a head after the other, slower than it may be.
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n")
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut long = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+    // It may be refused before all of it is sent.
+    drop(long.write_all(head.as_bytes()).await);
+    let mut answer = [0; 12];
+    long.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+    let dripping = async {
+        let mut said = Vec::new();
+        loop {
+            tokio::select! {
+                read = slow.read_buf(&mut said) => break read.map(|_| said),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {
+                    drop(slow.write_all(b"x: y\r\n").await);
+                }
+            }
+        }
+    };
+    let closed = tokio::time::timeout(wait::LONG, dripping).await;
+    assert!(closed.is_ok(), "a dripping head is given up");
+    let mut nothing = Vec::new();
+    let closed = tokio::time::timeout(wait::LONG, silent.read_to_end(&mut nothing)).await;
+    assert!(closed.is_ok(), "a silent connection is given up");
+    assert!(
+        began.elapsed() >= Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
+    // Meanwhile, and after that, others are answered.
+    assert_eq!(scene.get("/livez").await.0, 200);
+}
