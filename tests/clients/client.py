@@ -150,6 +150,22 @@ async def hammer(nc, name, seconds):
     out(tally)
 
 
+async def observe(nc, checks, pause):
+    kv, bucket = await values(nc), await objects(nc)
+    while True:
+        for check, url in json.loads(checks):
+            seen = {"check": check, "from": int(time.time() * 1_000), "summary": None, "report": None, "error": None}
+            try:
+                entry = await within(2, kv.get(check))
+                seen["summary"] = json.loads(entry.value) if entry.value else None
+                data = await within(2, blob(bucket, url))
+                seen["report"] = data and json.loads(data)
+            except Exception as error:
+                seen["error"] = reason(error)
+            out({**seen, "to": int(time.time() * 1_000)})
+        await asyncio.sleep(float(pause) / 1_000)
+
+
 async def request(nc, subject, body, id=None):
     out(await ask(nc, subject, body, id))
 
@@ -183,6 +199,7 @@ COMMANDS = {
     "get-kv": get_kv,
     "put-kv": put_kv,
     "hammer": hammer,
+    "observe": observe,
     "request": request,
     "requests": requests,
     "publish": publish,

@@ -98,6 +98,28 @@ const commands = {
     print(tally);
   },
 
+  // Reads all these checks' summaries and reports again and again, as a dashboard would. What cannot be read
+  // now is absent, and why does not matter: it is read again.
+  async observe(client, nc, checks, pause) {
+    const values = await client.values(nc);
+    const bucket = await client.objects(nc);
+    for (;;) {
+      for (const [check, url] of JSON.parse(checks)) {
+        const seen = { check, from: Date.now(), summary: null, report: null, error: null };
+        try {
+          const entry = await within(2_000, values.get(check));
+          if (entry?.operation === "PUT") seen.summary = entry.json();
+          const blob = await within(2_000, bucket.getBlob(url));
+          if (blob) seen.report = JSON.parse(text(blob));
+        } catch (error) {
+          seen.error = client.reason(error);
+        }
+        print({ ...seen, to: Date.now() });
+      }
+      await new Promise((resolve) => setTimeout(resolve, Number(pause)));
+    }
+  },
+
   async request(client, nc, subject, body, id) {
     print(await ask(client, nc, subject, body, id));
   },

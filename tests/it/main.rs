@@ -44,3 +44,4 @@ mod service_manager;
 mod shared;
 mod shutdown;
 mod tidy;
+mod wire;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod clients;
 pub mod daemon;
 pub mod nats;
+pub mod proof;
 pub mod proxy;
 pub mod scene;
 pub mod stage;

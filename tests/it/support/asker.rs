@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Stdio,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -14,6 +14,9 @@ use tokio::{
 };
 
 use super::clients::Client;
+
+/// When all is sent, and asked again, the last answer comes within this time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is asked for: a check under an id, after a wait.
 #[derive(Clone, Debug)]
@@ -61,6 +64,7 @@ pub async fn ask(client: Client, url: &str, wishes: &[Wish]) -> Answers {
     let mut open: BTreeMap<String, Vec<&Wish>> = BTreeMap::new();
     let mut left = wishes.iter();
     let mut next = left.next();
+    let mut all_sent = Instant::now();
     while next.is_some() || !open.is_empty() {
         let pause = next.map_or(Duration::from_secs(60), |wish| wish.after);
         tokio::select! {
@@ -79,6 +83,8 @@ pub async fn ask(client: Client, url: &str, wishes: &[Wish]) -> Answers {
                     }
                     answers.entry(id).or_default().extend(answer);
                 } else {
+                    let waited = all_sent.elapsed();
+                    assert!(waited < PATIENCE, "still {line}, of {those:?}");
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     send(&mut lines, those[at]).await;
                 }
@@ -88,6 +94,7 @@ pub async fn ask(client: Client, url: &str, wishes: &[Wish]) -> Answers {
                 send(&mut lines, wish).await;
                 open.entry(wish.id.clone()).or_default().push(wish);
                 next = left.next();
+                all_sent = Instant::now();
             }
         }
     }

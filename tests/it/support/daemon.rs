@@ -176,7 +176,8 @@ impl Daemon {
         self.try_readyz().await.expect("the daemon answers")
     }
 
-    async fn try_readyz(&self) -> Option<(u16, Value)> {
+    /// The same, if it listens.
+    pub async fn try_readyz(&self) -> Option<(u16, Value)> {
         let url = format!("{}/readyz", self.http().await);
         let answer = reqwest::get(url).await.ok()?;
         let code = answer.status().as_u16();

@@ -118,6 +118,11 @@ impl Nats {
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Another release serves from the same store when it is started again.
+    pub fn change_release(&mut self, version: &str) {
+        self.binary = tools::nats_server(version).expect("run tests/run");
+    }
+
     /// Ends it as a crash does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -126,14 +131,14 @@ impl Nats {
 
     /// Starts it again, on its port and with its data.
     pub async fn start_again(&mut self) {
-        self.child = spawn(&self.binary, &self.home, &self.config, Some(self.port));
-        self.ready().await;
-    }
-
-    /// Waits until it takes connections.
-    pub async fn ready(&self) {
+        let spawn = || spawn(&self.binary, &self.home, &self.config, Some(self.port));
+        self.child = spawn();
         let url = self.url();
         wait::until("nats-server takes connections", async || {
+            // Somebody else's connection may have had its port for a moment.
+            if self.child.try_wait().unwrap().is_some() {
+                self.child = spawn();
+            }
             async_nats::connect(&url).await.ok()
         })
         .await;

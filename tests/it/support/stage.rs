@@ -1,10 +1,17 @@
 //! Real processes that suffer real faults, at moments that a seed decides.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use rustix::process::Signal;
 
 use super::{daemon::Daemon, nats::Nats, proxy::Proxy};
+
+/// Releases that take turns on one store.
+const RELEASES: [&str; 3] = ["2.10.26", "2.12.8", "2.15.1"];
+/// What can be deleted without breaking a promise to who asked for a run.
+const DELETED: [&str; 3] = ["OBJ_supercheck", "KV_supercheck_kv", "SUPERCHECK_HISTORY"];
+/// So soon a closed connection is noticed.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// What can happen to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,11 +32,19 @@ pub enum Fault {
     ServerPaused,
     /// Lame-duck shutdown, and a new start.
     ServerLameDuck,
+    /// kill -9, and another release starts on the same store.
+    ServerChanged,
+    /// A bucket of reports or summaries, or the history, is deleted.
+    StreamDeleted,
+    /// The consumer that all workers share is deleted.
+    ConsumerDeleted,
+    /// The configuration is read again, with mistakes and without.
+    Reloaded,
 }
 
 impl Fault {
-    /// All that requests are promised to survive.
-    pub const ALL: [Self; 8] = [
+    /// All that requests are promised to survive, on one server.
+    pub const ALL: [Self; 11] = [
         Self::DaemonKilled,
         Self::DaemonPaused,
         Self::DaemonRestarted,
@@ -38,6 +53,9 @@ impl Fault {
         Self::ServerKilled,
         Self::ServerPaused,
         Self::ServerLameDuck,
+        Self::StreamDeleted,
+        Self::ConsumerDeleted,
+        Self::Reloaded,
     ];
 
     /// How many of `daemons` it may cost the work in hand.
@@ -48,7 +66,12 @@ impl Fault {
             | Self::DaemonRestarted
             | Self::LinkCut
             | Self::LinkStalled => 1,
-            Self::ServerKilled | Self::ServerPaused | Self::ServerLameDuck => daemons,
+            Self::StreamDeleted | Self::Reloaded => 0,
+            Self::ServerKilled
+            | Self::ServerPaused
+            | Self::ServerLameDuck
+            | Self::ServerChanged
+            | Self::ConsumerDeleted => daemons,
         }
     }
 }
@@ -76,11 +99,17 @@ impl Stage {
     pub fn draw(&mut self, faults: &[Fault]) -> Blow {
         let fault = faults[self.random.usize(..faults.len())];
         let those = match fault {
-            Fault::DaemonKilled | Fault::DaemonPaused | Fault::DaemonRestarted => {
-                self.daemons.len()
-            }
+            Fault::DaemonKilled
+            | Fault::DaemonPaused
+            | Fault::DaemonRestarted
+            | Fault::Reloaded => self.daemons.len(),
             Fault::LinkCut | Fault::LinkStalled => self.links.len(),
-            Fault::ServerKilled | Fault::ServerPaused | Fault::ServerLameDuck => self.servers.len(),
+            Fault::ServerKilled
+            | Fault::ServerPaused
+            | Fault::ServerLameDuck
+            | Fault::ServerChanged
+            | Fault::StreamDeleted
+            | Fault::ConsumerDeleted => self.servers.len(),
         };
         let whom = self.random.usize(..those);
         Blow { fault, whom }
@@ -96,7 +125,27 @@ impl Stage {
             Duration::from_millis(self.random.u64(100..2500))
         };
         tokio::time::sleep(pause).await;
+        if pause > NOTICED {
+            self.tells(blow).await;
+        }
         self.make_good(blow).await;
+    }
+
+    /// Who has lost NATS must say so.
+    async fn tells(&self, Blow { fault, whom }: Blow) {
+        let lost = if fault == Fault::LinkCut {
+            &self.daemons[whom..=whom]
+        } else if fault == Fault::ServerKilled && self.servers.len() == 1 {
+            &self.daemons[..]
+        } else {
+            return;
+        };
+        for daemon in lost {
+            // One that has just been started may not have begun to listen.
+            if let Some((code, body)) = daemon.try_readyz().await {
+                assert_eq!(code, 503, "{fault:?}: {body}");
+            }
+        }
     }
 
     async fn deal(&mut self, Blow { fault, whom }: Blow) {
@@ -109,6 +158,32 @@ impl Stage {
             Fault::ServerKilled => self.servers[whom].kill(),
             Fault::ServerPaused => self.servers[whom].signal(Signal::STOP),
             Fault::ServerLameDuck => self.servers[whom].signal(Signal::USR2),
+            Fault::ServerChanged => {
+                self.servers[whom].kill();
+                let release = RELEASES[self.random.usize(..RELEASES.len())];
+                self.servers[whom].change_release(release);
+            }
+            Fault::StreamDeleted => {
+                let name = DELETED[self.random.usize(..DELETED.len())];
+                let js = self.servers[whom].jetstream().await;
+                // It may have been deleted a moment before.
+                drop(js.delete_stream(name).await);
+            }
+            Fault::ConsumerDeleted => {
+                let js = self.servers[whom].jetstream().await;
+                if let Ok(queue) = js.get_stream("SUPERCHECK_REQUESTS").await {
+                    drop(queue.delete_consumer("workers").await);
+                }
+            }
+            Fault::Reloaded => {
+                let path = self.daemons[whom].config();
+                let good = fs::read_to_string(&path).unwrap();
+                fs::write(&path, format!("{good}\n[[check]]\nurl = 7\n")).unwrap();
+                self.daemons[whom].signal(Signal::HUP);
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                fs::write(&path, good).unwrap();
+                self.daemons[whom].signal(Signal::HUP);
+            }
         }
     }
 
@@ -120,10 +195,16 @@ impl Stage {
             Fault::DaemonPaused => self.daemons[whom].signal(Signal::CONT),
             Fault::LinkCut | Fault::LinkStalled => self.links[whom].mend(),
             Fault::ServerPaused => self.servers[whom].signal(Signal::CONT),
+            Fault::StreamDeleted | Fault::ConsumerDeleted | Fault::Reloaded => {}
             Fault::ServerKilled | Fault::ServerLameDuck => {
                 // Lame duck alone takes its time: the rest of it is a crash.
                 self.servers[whom].kill();
                 self.servers[whom].start_again().await;
+            }
+            Fault::ServerChanged => {
+                self.servers[whom].start_again().await;
+                // Whoever changes releases waits for what depends on them.
+                self.settled().await;
             }
         }
     }
