@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
-    jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    jetstream::{
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::Stream,
+    },
 };
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::StreamExt as _;
 
 use super::{
     REQUEST_STREAM, Store, StoreError, Trouble,
@@ -24,6 +27,8 @@ use crate::{
 const CONSUMER: &str = "workers";
 /// Requests that may be with workers at once, over all instances.
 const MAX_ACK_PENDING: i64 = 8192;
+/// What is acknowledged is gone from the queue within this time.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// Subject token of requests for URLs that are no configured check.
 pub const URL_TOKEN: &str = "_url";
 /// Finished requests are told on this subject, one token below it.
@@ -99,22 +104,22 @@ impl Store {
         let stream = self.js.get_stream(REQUEST_STREAM).await.map_err(|error| {
             self.api_error(doing.to_owned(), trouble::of_get_stream(&error), error)
         })?;
-        let config = pull::Config {
-            durable_name: Some(CONSUMER.to_owned()),
-            ack_policy: AckPolicy::Explicit,
-            deliver_policy: DeliverPolicy::All,
-            ack_wait: ack_wait(),
-            max_deliver: -1,
-            max_ack_pending: MAX_ACK_PENDING,
-            ..pull::Config::default()
-        };
-        let consumer = stream
-            .get_or_create_consumer(CONSUMER, config)
-            .await
-            .map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
+        let found = stream.get_or_create_consumer(CONSUMER, consumer()).await;
+        let mut workers =
+            found.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
+        if forgotten(&stream, &mut workers).await {
+            tracing::warn!("requests were left in the queue by a crash of NATS; they are taken up");
+            // The next one finds everything that is there. What others have in
+            // hand comes again, and has one result.
+            let deleted = stream.delete_consumer(CONSUMER).await;
+            deleted.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
+            let made = stream.get_or_create_consumer(CONSUMER, consumer()).await;
+            workers =
+                made.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
+        }
         let info = stream.cached_info();
         Ok(Queue {
-            consumer,
+            consumer: workers,
             store: self.clone(),
             epoch: info.created.timestamp_millis(),
             last: info.state.last_sequence,
@@ -141,7 +146,7 @@ impl Store {
     /// When the connection takes no more.
     pub async fn results(
         &self,
-    ) -> Result<impl Stream<Item = (RequestId, Record)> + use<>, StoreError> {
+    ) -> Result<impl futures_util::Stream<Item = (RequestId, Record)> + use<>, StoreError> {
         let told = self
             .client
             .subscribe(format!("{RESULTS}.*"))
@@ -167,12 +172,48 @@ impl Queue {
     pub async fn requests(
         &self,
         ahead: usize,
-    ) -> Result<impl Stream<Item = Result<Delivered, StoreError>> + use<>, StoreError> {
+    ) -> Result<impl futures_util::Stream<Item = Result<Delivered, StoreError>> + use<>, StoreError>
+    {
         let doing = "take requests from the queue";
         let taken = taken::take(&self.store, &self.consumer, ahead, doing).await?;
         let epoch = self.epoch;
         Ok(taken.map(move |taken| taken.and_then(|taken| delivered(epoch, taken))))
     }
+}
+
+fn consumer() -> pull::Config {
+    pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        deliver_policy: DeliverPolicy::All,
+        ack_wait: ack_wait(),
+        max_deliver: -1,
+        max_ack_pending: MAX_ACK_PENDING,
+        ..pull::Config::default()
+    }
+}
+
+/// Whether the oldest request is one that the consumer is done with, and was a
+/// while ago: nats-server 2.9, killed, can keep what was acknowledged, and
+/// would neither hand it out again nor forget it.
+async fn forgotten(stream: &Stream, consumer: &mut PullConsumer) -> bool {
+    let mut found = None;
+    for wait in [Duration::ZERO, LEFT_BEHIND] {
+        tokio::time::sleep(wait).await;
+        let Ok(messages) = stream.get_info().await else {
+            return false;
+        };
+        let Ok(done) = consumer.info().await else {
+            return false;
+        };
+        let first = messages.state.first_sequence;
+        let left = messages.state.messages > 0 && first <= done.ack_floor.stream_sequence;
+        if !left || found.is_some_and(|before| before != first) {
+            return false;
+        }
+        found = Some(first);
+    }
+    true
 }
 
 fn delivered(epoch: i64, taken: Taken) -> Result<Delivered, StoreError> {

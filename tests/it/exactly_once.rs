@@ -123,7 +123,6 @@ async fn each_request_has_one_result_on_every_server_release() {
         Fault::ServerKilled,
         Fault::LinkCut,
     ];
-    let soft = [Fault::DaemonKilled, Fault::DaemonPaused, Fault::LinkCut];
     for version in &tools::VERSIONS[1..] {
         let Some(nats) = Nats::version(version).await else {
             continue;
@@ -131,13 +130,7 @@ async fn each_request_has_one_result_on_every_server_release() {
         eprintln!("nats-server {version}");
         let target = Target::start().await;
         let stage = stage(vec![nats], &target).await;
-        // 2.9.10, killed, can leave in the queue what is done.
-        let faults = if *version == "2.9.10" {
-            &soft[..]
-        } else {
-            &hard
-        };
-        prove(client(Client::Python), stage, &target, 100, faults).await;
+        prove(client(Client::Python), stage, &target, 100, &hard).await;
     }
 }
 
