@@ -60,6 +60,8 @@ fn read_main(named: Option<&Path>) -> Result<Option<(PathBuf, String)>, Failure>
                 Some("name a file with `--config` or SUPERCHECK_CONFIG".to_owned())
             } else if error.kind() == io::ErrorKind::PermissionDenied {
                 Some("give the user that supercheck runs as read access".to_owned())
+            } else if error.kind() == io::ErrorKind::InvalidData {
+                Some("a configuration is a text in UTF-8".to_owned())
             } else {
                 None
             },

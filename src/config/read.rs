@@ -57,6 +57,10 @@ fn nats(mut fields: Fields<'_>, book: &mut Book) -> Nats {
     let url = fields.text("url", book);
     let sync_interval = fields.text("sync_interval", book);
     let listen = fields.text("listen", book);
+    let shown = listen
+        .as_ref()
+        .filter(|listen| !is_loopback(&listen.value))
+        .map(|listen| listen.at.clone());
     let nats = Nats {
         url: url.and_then(|url| nats_url(url, book)),
         credentials: fields.path("credentials", book),
@@ -76,8 +80,27 @@ fn nats(mut fields: Fields<'_>, book: &mut Book) -> Nats {
         sync_interval: sync_interval.and_then(|sync| read_sync_interval(&sync, book)),
         max_store: fields.bytes("max_store", book).map(|bytes| bytes.value),
     };
+    if let Some(at) = shown
+        && nats.url.is_none()
+        && nats.token.is_none()
+        && nats.user.is_none()
+    {
+        let hint = "set `nats.token`, or `nats.user` and `nats.password`";
+        book.warn(
+            &at,
+            "anybody who reaches this address can read and write everything",
+            hint,
+        );
+    }
     fields.finish(book);
     nats
+}
+
+/// Whether only programs on this host reach `address`.
+fn is_loopback(address: &str) -> bool {
+    let by_name = || address.starts_with("localhost:");
+    let parsed = address.parse::<SocketAddr>();
+    parsed.map_or_else(|_| by_name(), |address| address.ip().is_loopback())
 }
 
 /// A URL that the NATS client takes; without a scheme it is `nats://`.

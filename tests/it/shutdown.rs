@@ -177,4 +177,5 @@ async fn a_reload_changes_what_changed_and_a_bad_file_changes_nothing() {
         target.hits("/goes") <= gone + 1,
         "a removed check runs no more"
     );
+    assert_eq!(target.connections("/stays"), 1, "the connection is kept");
 }

@@ -279,3 +279,30 @@ fn misfit(schema: &Value, value: &Value, at: &str) -> Option<String> {
         _ => None,
     }
 }
+
+#[test]
+fn an_embedded_server_that_is_open_to_the_network_is_worth_a_word() {
+    let warnings = |nats: &str| {
+        let text = format!("[nats]\n{nats}\n{API}");
+        let loaded = load_text(&text, &[]).unwrap();
+        loaded
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let [warning] = &warnings("listen = \"0.0.0.0:4222\"")[..] else {
+        panic!("one warning");
+    };
+    assert!(warning.contains("supercheck.toml:2:10"), "{warning}");
+    assert!(warning.contains("hint: set `nats.token`"), "{warning}");
+    for closed in [
+        "listen = \"0.0.0.0:4222\"\ntoken = \"t\"",
+        "listen = \"127.0.0.1:4223\"",
+        "listen = \"[::1]:4223\"",
+        "listen = \"localhost:4223\"",
+        "listen = \"0.0.0.0:4222\"\nurl = \"nats://127.0.0.1\"",
+    ] {
+        assert!(warnings(closed).is_empty(), "{closed}");
+    }
+}

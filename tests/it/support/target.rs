@@ -1,7 +1,8 @@
 //! A target whose answer the test decides, and which counts who asks.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,7 +10,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -53,13 +54,15 @@ impl Answer {
 struct Shared {
     answers: HashMap<String, Answer>,
     hits: HashMap<String, u64>,
+    /// The connections that a path was asked over.
+    peers: HashMap<String, BTreeSet<SocketAddr>>,
 }
 
 /// An HTTP target on a port of its own.
 #[derive(Clone)]
 pub struct Target {
     shared: Arc<Mutex<Shared>>,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
 }
 
 impl Target {
@@ -71,7 +74,8 @@ impl Target {
             address: listener.local_addr().unwrap(),
         };
         let routes = Router::new().fallback(answer).with_state(target.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
         target
     }
 
@@ -104,15 +108,26 @@ impl Target {
             .copied()
             .unwrap_or(0)
     }
+
+    /// Over how many connections `path` was asked.
+    pub fn connections(&self, path: &str) -> usize {
+        let shared = self.shared.lock().unwrap();
+        shared.peers.get(path).map_or(0, BTreeSet::len)
+    }
 }
 
-async fn answer(State(target): State<Target>, request: Request<Body>) -> Response {
+async fn answer(
+    State(target): State<Target>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request<Body>,
+) -> Response {
     let path = request.uri().path().to_owned();
     let (answer, hit) = {
         let mut shared = target.shared.lock().unwrap();
         let hits = shared.hits.entry(path.clone()).or_default();
         *hits += 1;
         let hit = *hits;
+        shared.peers.entry(path.clone()).or_default().insert(peer);
         (shared.answers.get(&path).cloned(), hit)
     };
     let answer = answer.unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
