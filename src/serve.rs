@@ -15,6 +15,7 @@ pub mod listener;
 pub mod listing;
 pub mod maintenance;
 pub mod metrics;
+pub mod openapi;
 pub mod page;
 pub mod params;
 pub mod problem;

@@ -142,7 +142,14 @@ pub async fn history(
     let mut params = Params::read(query.as_deref())?;
     let now = clock::now();
     let since = params.moment("since", now)?;
-    let after = params.value("after")?;
+    let after: Option<u64> = params.value("after")?;
+    if after.is_some_and(|after| i64::try_from(after).is_err()) {
+        let detail = "`after` is no place in the history";
+        return Err(Problem::malformed(
+            detail,
+            "use the `next` of the page before",
+        ));
+    }
     let limit = params.count("limit", PAGE, MAX_PAGE)?;
     params.finish()?;
     let cell = face.cell(&name)?;

@@ -25,7 +25,7 @@ use super::{
     guard::{self, Guard},
     health,
     listener::Listener,
-    metrics,
+    metrics, openapi,
     page::{self, Tally},
     problem::Problem,
 };
@@ -206,6 +206,7 @@ pub fn routes(face: Face) -> Router {
         .route("/api/v1/checks/{name}/history", get(api::history))
         .route("/api/v1/checks/{name}/run", post(api::run))
         .route("/api/v1/events", get(events::events))
+        .route("/api/openapi.json", get(openapi::openapi))
         .fallback(async |uri: Uri| {
             Problem::new(
                 StatusCode::NOT_FOUND,

@@ -34,6 +34,7 @@ mod http_page;
 mod judging;
 mod main_path;
 mod maintenance;
+mod openapi;
 mod outage;
 mod overload;
 mod push;
