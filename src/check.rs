@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+mod network;
 mod route;
 
-pub use route::{ClientCertificate, Route, Trust};
+pub use network::{Network, NotANetwork};
+pub use route::{ClientCertificate, Dial, Family, HttpVersion, Proxy, Route, Trust};
 
 /// A check's name: `[a-z0-9][a-z0-9_-]{0,62}`, so that one word serves as KV
 /// key, subject token, URL path and metric label.
@@ -54,7 +56,7 @@ impl fmt::Display for CheckName {
 }
 
 /// A text that must never be shown: its `Debug` and `Display` print `…`.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {
@@ -124,6 +126,13 @@ impl Check {
     }
 }
 
+impl Check {
+    /// Whether nobody configured it: it was asked by its URL alone.
+    pub const fn is_ad_hoc(&self) -> bool {
+        self.target.route.guard.is_some()
+    }
+}
+
 /// What is asked: one HTTP request.
 #[derive(Clone, PartialEq)]
 pub struct Target {
@@ -141,6 +150,16 @@ pub struct Target {
     pub max_body: usize,
     /// How it is reached.
     pub route: Route,
+}
+
+impl Target {
+    /// The host that is asked: what it is called may be something else.
+    pub fn asked_host(&self) -> &str {
+        match &self.route.dial {
+            Some(dial) => &dial.host,
+            None => self.url.host_str().unwrap_or_default(),
+        }
+    }
 }
 
 impl fmt::Debug for Target {

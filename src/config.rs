@@ -16,6 +16,7 @@ use std::{
 
 use crate::{
     check::{Check, CheckName, Secret, Target},
+    request::Allowance,
     window::Window,
 };
 
@@ -171,6 +172,9 @@ pub struct Scheduler {
     pub concurrency: usize,
     /// Probes under way at once at one target host.
     pub per_host: usize,
+    /// Probes that may start at one target host in a second; `None` for any
+    /// number.
+    pub per_host_rate: Option<u32>,
     /// How long runs in flight may take when the daemon stops.
     pub grace: Duration,
     /// The daemon's name in reports.
@@ -261,7 +265,9 @@ pub struct Requests {
     pub keep: Duration,
     /// How many bytes the kept results may take together.
     pub keep_bytes: i64,
-    /// Whether the operator set any of these.
+    /// Which URLs may be asked that no check is configured for.
+    pub allow: Allowance,
+    /// Whether the operator set any of these bounds.
     pub set: bool,
 }
 
@@ -272,6 +278,7 @@ impl Default for Requests {
             max_bytes: 64 << 20,
             keep: Duration::from_secs(3600),
             keep_bytes: 256 << 20,
+            allow: Allowance::default(),
             set: false,
         }
     }

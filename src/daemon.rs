@@ -365,6 +365,7 @@ fn runner(config: &Config, instance: &str, recorder: &Recorder, work: &Tasks) ->
     let limits = Limits {
         concurrency: config.scheduler.concurrency,
         per_host: config.scheduler.per_host,
+        per_host_rate: config.scheduler.per_host_rate,
     };
     let runner = Runner::new(
         prober,

@@ -57,8 +57,34 @@ pub struct Response {
     pub truncated: bool,
     /// The address that answered.
     pub remote: Option<SocketAddr>,
-    /// How many redirects were followed to get here.
-    pub redirects: u32,
+    /// The redirects that were followed to get here.
+    pub redirects: Vec<Redirect>,
+}
+
+impl Response {
+    /// How long from `now` the target asks to be left alone: the `Retry-After`
+    /// of a 429 or 503, in seconds or as a date (RFC 9110, 10.2.3).
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        if !matches!(self.status, 429 | 503) {
+            return None;
+        }
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
+        let at = u64::try_from(date.timestamp_millis()).ok()?;
+        Some(Timestamp::from_millis(at).since(now))
+    }
+}
+
+/// A redirect that was followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Redirect {
+    /// The HTTP status that said so.
+    pub status: u16,
+    /// Where it led, without user, password and query.
+    pub to: String,
 }
 
 impl Response {
@@ -176,4 +202,36 @@ pub struct Certificate {
     /// Why it is not trusted, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untrusted: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_asks_to_be_left_alone_in_seconds_or_until_a_date() {
+        let now: Timestamp = "2026-11-24T08:00:00Z".parse().unwrap();
+        let asked = |status, text: &str| {
+            let response = Response {
+                status,
+                version: "HTTP/1.1",
+                headers: vec![("retry-after".to_owned(), text.to_owned())],
+                body: Bytes::new(),
+                truncated: false,
+                remote: None,
+                redirects: Vec::new(),
+            };
+            response.retry_after(now)
+        };
+        let rest = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(asked(503, "120"), rest(120));
+        assert_eq!(asked(429, " 5 "), rest(5));
+        assert_eq!(asked(503, "Tue, 24 Nov 2026 08:01:30 GMT"), rest(90));
+        assert_eq!(asked(503, "Tue, 24 Nov 2026 07:00:00 GMT"), rest(0));
+        assert_eq!(asked(503, "18446744073709551616"), None);
+        for nonsense in ["", "soon", "-1", "1.5", "Tue, 99 Nov 2026 07:00:00 GMT"] {
+            assert_eq!(asked(503, nonsense), None, "{nonsense}");
+        }
+        assert_eq!(asked(200, "120"), None);
+    }
 }

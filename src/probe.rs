@@ -16,11 +16,13 @@ use crate::{
 mod certificate;
 mod clients;
 mod failure;
+mod guard;
 mod http;
 mod lean;
 mod redirect;
 mod resolve;
 mod seen;
+mod tcp;
 mod trace;
 mod trust;
 
@@ -97,13 +99,26 @@ impl Prober {
         Ok(Self { http })
     }
 
+    /// One exchange, of the kind that the target's URL names.
+    async fn exchange(
+        &self,
+        target: &Target,
+        trace: &Trace,
+        seen: &mut Seen,
+    ) -> Result<(), Failure> {
+        match target.url.scheme() {
+            "tcp" | "tls" => tcp::exchange(&self.http.clients, target).await,
+            _ => self.http.exchange(target, trace, seen).await,
+        }
+    }
+
     /// Asks `target`, and is done within `timeout` whatever happens.
     pub async fn probe(&self, target: &Target, timeout: Duration) -> Observation {
         let started_at = clock::now();
         let started = Instant::now();
         let trace = Trace::default();
         let mut seen = Seen::default();
-        let exchange = TRACE.scope(trace.clone(), self.http.exchange(target, &trace, &mut seen));
+        let exchange = TRACE.scope(trace.clone(), self.exchange(target, &trace, &mut seen));
         let ended = tokio::time::timeout(timeout, exchange).await;
         let ended_at = Instant::now();
         let failure = match ended {

@@ -95,6 +95,10 @@ pub struct Summary {
     /// When the first certificate of the target's chain expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<Timestamp>,
+    /// The target asked to be left alone (`Retry-After`): it is not run by
+    /// schedule before this moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_until: Option<Timestamp>,
     /// Why the run happened.
     pub trigger: Trigger,
     /// The daemon that ran it.

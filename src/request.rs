@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::near::nearest;
 
+pub mod allow;
+
+pub use allow::{Allowance, UrlPattern};
+
 /// An id is at most this long, in bytes: its token is part of a subject.
 pub const MAX_ID: usize = 128;
 
@@ -128,8 +132,12 @@ impl Ask {
                 EXAMPLE,
             ));
         }
+        let what = (!text.is_empty()).then(|| What::of(text));
+        if let Some(What::Url(url)) = &what {
+            without_user(url)?;
+        }
         Ok(Self {
-            what: (!text.is_empty()).then(|| What::of(text)),
+            what,
             max_age: None,
             id: None,
             timeout: None,
@@ -153,7 +161,10 @@ impl Ask {
             };
             match key.as_str() {
                 "check" => check = Some(What::Check(value)),
-                "url" => url = Some(What::Url(value)),
+                "url" => {
+                    without_user(&value)?;
+                    url = Some(What::Url(value));
+                }
                 "max_age" => ask.max_age = Some(duration(&key, &value)?),
                 "timeout" => ask.timeout = Some(duration(&key, &value)?),
                 "id" => ask.id = Some(RequestId::new(&value)?),
@@ -173,6 +184,24 @@ impl Ask {
 
 /// A request is a name, a URL, or little JSON.
 const MAX_BODY: usize = 16 * 1024;
+
+/// Names and passwords have no place in a request, which is recorded and
+/// shown. They are not repeated in the refusal either.
+fn without_user(url: &str) -> Result<(), Refusal> {
+    let after = url.split_once(':').map_or(url, |(_, after)| after);
+    let host = after.trim_start_matches(['/', '\\']);
+    let end = host.find(['/', '\\', '?', '#']).unwrap_or(host.len());
+    if host
+        .get(..end)
+        .is_some_and(|authority| authority.contains('@'))
+    {
+        return Err(Refusal::malformed(
+            "the URL holds a user or a password",
+            "leave it out: add a `[[check]]` for a target that asks for it",
+        ));
+    }
+    Ok(())
+}
 
 const EXAMPLE: &str = "send a check's name, such as `api`, or JSON, such as \
                        `{\"check\": \"api\", \"max_age\": \"10s\"}`";

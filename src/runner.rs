@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     announcer::Announcer,
     check::{Check, CheckName},
+    clock,
     gate::{CLOSED, Gate},
     maintenance::Maintenance,
     probe::Prober,
@@ -38,6 +39,7 @@ use crate::{
 };
 
 mod cell;
+mod host;
 mod push;
 mod recent;
 mod seen;
@@ -45,7 +47,8 @@ mod seen;
 pub use cell::Cell;
 pub use recent::{Brief, Counts, MAX_RECENT, Recent};
 
-use cell::{Flight, Host, State, Waiter};
+use cell::{Flight, State, Waiter};
+use host::Host;
 use seen::{Seen, see};
 
 /// Runs checks.
@@ -69,8 +72,11 @@ pub struct Runner {
     /// How long after their slots scheduled runs were begun.
     lag: Durations,
     per_host: usize,
+    per_host_rate: Option<u32>,
     /// Semaphores of hosts that some check still asks.
     hosts: Mutex<HashMap<String, Weak<Host>>>,
+    /// Cells of URLs that nobody configured, while somebody waits for them.
+    visits: Mutex<HashMap<String, Weak<Cell>>>,
     recorder: Recorder,
     tasks: Tasks,
 }
@@ -85,6 +91,8 @@ pub enum Started {
     Yes,
     /// One is in flight, which was begun for this reason.
     InFlight(Trigger),
+    /// The target asked to be left alone for a while.
+    HeldBack,
 }
 
 /// How many probes may be under way at once.
@@ -94,6 +102,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// At one target host.
     pub per_host: usize,
+    /// How many may start at one target host in a second; `None` for any number.
+    pub per_host_rate: Option<u32>,
 }
 
 impl Runner {
@@ -118,7 +128,9 @@ impl Runner {
             flights: AtomicU64::new(0),
             lag: Durations::default(),
             per_host: limits.per_host,
+            per_host_rate: limits.per_host_rate,
             hosts: Mutex::default(),
+            visits: Mutex::default(),
             recorder,
             tasks,
         }
@@ -179,14 +191,30 @@ impl Runner {
         })
     }
 
+    /// A cell for a check that nobody configured, shared by all who ask for
+    /// its URL at once.
+    ///
+    /// # Errors
+    /// As [`Runner::cells`].
+    pub fn visit(&self, check: &Arc<Check>) -> Result<Arc<Cell>, ExpectError> {
+        let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cell) = visits.get(&check.object).and_then(Weak::upgrade) {
+            return Ok(cell);
+        }
+        visits.retain(|_, cell| cell.strong_count() > 0);
+        let cell = Arc::new(self.cell(check, None)?);
+        visits.insert(check.object.clone(), Arc::downgrade(&cell));
+        Ok(cell)
+    }
+
     fn host(&self, check: &Check) -> Arc<Host> {
-        let host = check.target.url.host_str().unwrap_or_default();
+        let host = check.target.asked_host();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(permits) = hosts.get(host).and_then(Weak::upgrade) {
             return permits;
         }
         hosts.retain(|_, permits| permits.strong_count() > 0);
-        let permits = Arc::new(Host::new(self.per_host));
+        let permits = Arc::new(Host::new(self.per_host, self.per_host_rate));
         hosts.insert(host.to_owned(), Arc::downgrade(&permits));
         permits
     }
@@ -211,6 +239,9 @@ impl Runner {
         let mut state = cell.lock();
         if let Some(flight) = &state.flight {
             return Started::InFlight(flight.trigger);
+        }
+        if trigger == Trigger::Schedule && state.held_back(clock::now()).is_some() {
+            return Started::HeldBack;
         }
         self.fly(cell, &mut state, trigger);
         Started::Yes
@@ -266,7 +297,13 @@ impl Runner {
                 run: None,
             };
             if let Some(run) = runner.run(&cell, trigger).await {
-                runner.recorder.offer(&run);
+                let summary = &run.report.summary;
+                if let Some(until) = summary.held_back_until {
+                    tracing::info!(check = summary.check, %until, "the target asks to be left alone");
+                }
+                if !run.check.is_ad_hoc() {
+                    runner.recorder.offer(&run);
+                }
                 landing.run = Some(run);
             }
         });
@@ -301,7 +338,7 @@ impl Runner {
                 self.request_permits.acquire().await.ok()?,
             )),
         };
-        let _host = cell.host.permits.acquire().await.ok()?;
+        let _host = cell.host.enter().await?;
         let _permit = self.permits.acquire().await.ok()?;
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));
@@ -340,7 +377,9 @@ impl Runner {
         match report.encode() {
             Ok(encoded) => {
                 let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
-                self.announcer.notice(&run.report.summary, before);
+                if !cell.check.is_ad_hoc() {
+                    self.announcer.notice(&run.report.summary, before);
+                }
                 Some(run)
             }
             Err(error) => {

@@ -146,7 +146,7 @@ impl Sharing {
             && cell
                 .newest()
                 .is_some_and(|summary| summary.checked_at.as_millis() >= slot.due);
-        if !answered {
+        if !answered && cell.held_back(crate::clock::now()).is_none() {
             let joined = self.runner.join_slot(&cell).ok_or(Duration::from_secs(1))?;
             let run = joined.await.map_err(|_| Duration::ZERO)?;
             let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());

@@ -87,18 +87,21 @@ impl Judge {
         let mut document = None;
         if let Some(failure) = &observation.failure {
             rows.not_met(Verdict::Fail, "an answer", failure.to_string());
+        } else if observation.response.is_none() {
+            rows.met("a connection");
         }
         if let Some(response) = &observation.response {
             document = self.judge_answer(observation, response, body.as_ref().ok(), &mut rows);
-            if let Some(limit) = self.rules.max_latency {
-                judge_latency(observation.latency, limit, &mut rows);
-            }
             if self.rules.json {
                 match &body {
                     Ok(_) => rows.met("the body is JSON"),
                     Err(why) => rows.not_met(Verdict::Fail, "the body is JSON", why.clone()),
                 }
             }
+        }
+        let reached = observation.response.is_some() || observation.failure.is_none();
+        if let (Some(limit), true) = (self.rules.max_latency, reached) {
+            judge_latency(observation.latency, limit, &mut rows);
         }
         certificate::judge(observation, self.rules.certificate_warn, &mut rows);
         if let Some(response) = &observation.response {

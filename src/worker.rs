@@ -33,6 +33,10 @@ use crate::{
     triggers::Cells,
 };
 
+mod visit;
+
+pub use visit::visit;
+
 /// Requests fetched before they are taken up.
 const AHEAD: usize = 256;
 /// Requests in hand at once. They wait for runs and hold no permits.
@@ -214,7 +218,8 @@ impl Worker {
         cell: &Arc<Cell>,
     ) -> Result<Record, Later> {
         trial::step("delivered", id.as_str());
-        if self.store.settings().shared {
+        let ad_hoc = cell.check.is_ad_hoc();
+        if self.store.settings().shared && !ad_hoc {
             Sharing::catch_up(&self.store, cell).await?;
         }
         let joined = self.runner.join(cell, request.sequence);
@@ -226,6 +231,15 @@ impl Worker {
         trial::step("kept", id.as_str());
         let record = Record::new(asked.to_owned(), Outcome::Run(run.id().to_owned()));
         match self.insist(|| self.store.record(id, &record)).await? {
+            Recorded::Made if ad_hoc => {
+                let object = write::Object {
+                    name: run.check.object.clone(),
+                    body: run.encoded.report.clone(),
+                };
+                let checked_at = run.report.summary.checked_at;
+                self.store_visit(object, checked_at).await?;
+                Ok(record)
+            }
             Recorded::Made => {
                 trial::step("recorded", id.as_str());
                 let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
@@ -295,20 +309,35 @@ impl Worker {
         } else if request.age > MAX_WAIT {
             Err(Unfit::Refused(Refusal::too_old(request.age)))
         } else {
-            let cell = find(&cells, &what);
-            if let Some(cell) = cell.as_ref().filter(|cell| cell.check.is_push()) {
+            let cell = self.cell(&cells, &what);
+            if let Ok(cell) = &cell
+                && cell.check.is_push()
+            {
                 let refusal = Refusal::of_push(cell.check.name.as_str());
                 return (asked, Err(Unfit::Refused(refusal)));
             }
-            cell.ok_or_else(|| {
+            cell.map_err(|refusal| {
                 if request.deliveries < UNKNOWN_DELIVERIES {
                     Unfit::Elsewhere(Duration::from_secs(1))
                 } else {
-                    Unfit::Refused(unknown(&cells, &what))
+                    Unfit::Refused(refusal)
                 }
             })
         };
         (asked, cell)
+    }
+
+    fn cell(&self, cells: &Cells, what: &What) -> Result<Arc<Cell>, Refusal> {
+        match (find(cells, what), what) {
+            (Some(cell), _) => Ok(cell),
+            (None, What::Check(_)) => Err(unknown(cells, what)),
+            (None, What::Url(url)) => {
+                let check = visit(url, &self.store.settings().requests.allow)?;
+                // It has no expectations, so none is wrong.
+                let cell = self.runner.visit(&Arc::new(check));
+                cell.map_err(|error| Refusal::malformed(error.to_string(), ""))
+            }
+        }
     }
 
     /// A record was found: its worker may have died before it wrote the run.
@@ -322,6 +351,11 @@ impl Worker {
         let Ok(summary) = serde_json::from_slice::<Summary>(&answer) else {
             return Ok(());
         };
+        if record.asked.starts_with("url:") {
+            let name = summary.url;
+            let object = write::Object { name, body: answer };
+            return self.store_visit(object, summary.checked_at).await;
+        }
         let known = self.store.summary(&summary.check).await?;
         if let Some(crate::store::read::Known::Summary(known)) = known
             && known.checked_at >= summary.checked_at
@@ -405,7 +439,7 @@ pub fn unknown(cells: &Cells, what: &What) -> Refusal {
         What::Url(url) => Refusal::new(
             403,
             format!("`{url}` is the URL of no check"),
-            "only configured checks are run on demand: add a `[[check]]` for it",
+            "add a `[[check]]` for it",
         ),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
     book::Book,
     fields::Fields,
@@ -93,6 +95,9 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
     };
     let grace = push.map(|grace| push::grace(grace, timing.interval));
     let url = address.as_ref().map(|address| address.url.clone());
+    if let Some(url) = &url {
+        refuse_what_is_for_others(&fields, url, book);
+    }
     let target = request::read(&mut fields, url, defaults, book);
     let rules = rules::read(&mut fields, defaults, book);
     let thresholds = rules::thresholds(&mut fields, defaults.thresholds, book);
@@ -123,6 +128,48 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
         object: address.map(|address| address.object),
         interval_at: timing.at.unwrap_or_else(|| node.at.clone()),
     })
+}
+
+/// Settings that only HTTP has a use for.
+const HTTP: [&str; 14] = [
+    "method",
+    "headers",
+    "body",
+    "basic",
+    "bearer",
+    "http",
+    "proxy",
+    "max_redirects",
+    "max_body",
+    "status",
+    "json",
+    "expect",
+    "dialect",
+    "on_disagreement",
+];
+/// Settings that only TLS has a use for.
+const TLS: [&str; 4] = ["trust", "ca", "client_cert", "client_key"];
+
+/// Settings that mean nothing for targets of `scheme`, and for whom they are.
+pub(super) const fn for_others(scheme: &str) -> [(&'static [&'static str], &'static str); 2] {
+    match scheme.as_bytes() {
+        b"tcp" => [(&HTTP, "`http://` or `https://`"), (&TLS, "`tls://`")],
+        b"tls" => [(&HTTP, "`https://`"), (&[], "")],
+        _ => [(&[], ""), (&[], "")],
+    }
+}
+
+/// Tells of settings that mean nothing for a target of this kind.
+fn refuse_what_is_for_others(fields: &Fields<'_>, url: &Url, book: &mut Book) {
+    let scheme = url.scheme();
+    for (names, hint) in for_others(scheme) {
+        for name in names.iter().filter(|name| fields.has(name)) {
+            let message = format!("`{name}` says nothing of a `{scheme}://` target");
+            book.mistake(&fields.place(name), message).hint(format!(
+                "leave it out; it is for URLs that start with {hint}"
+            ));
+        }
+    }
 }
 
 fn name(fields: &mut Fields<'_>, book: &mut Book) -> Option<At<CheckName>> {

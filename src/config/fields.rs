@@ -84,6 +84,12 @@ impl<'a> Fields<'a> {
         (!node.broken).then_some(node)
     }
 
+    /// Where `name` is written; the table, when it is not.
+    pub(super) fn place(&self, name: &str) -> Place {
+        let entry = self.entries.and_then(|entries| entries.get(name));
+        entry.map_or_else(|| self.at.clone(), |entry| entry.node.at.clone())
+    }
+
     /// Whether anything is written under `name`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries

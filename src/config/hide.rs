@@ -13,7 +13,15 @@ use crate::near::nearest;
 pub(super) const HIDDEN: &str = "***";
 
 /// Keys whose values are secrets. A misspelt one is as secret.
-const SECRET_KEYS: [&str; 5] = ["token", "password", "nkey_seed", "body", "headers"];
+const SECRET_KEYS: [&str; 7] = [
+    "token",
+    "password",
+    "nkey_seed",
+    "body",
+    "headers",
+    "basic",
+    "bearer",
+];
 
 /// Where user and password stand in a URL, in several with commas between
 /// them, or in what was meant to be one.
@@ -124,7 +132,8 @@ fn within_quotes(span: &Range<usize>, text: &str) -> Option<Range<usize>> {
 
 /// The rest of a line that could not be read, when it looks like a secret's.
 pub(super) fn in_broken_line(text: &str, at: usize) -> Option<Range<usize>> {
-    const TELLTALES: [&str; 10] = [
+    const TELLTALES: [&str; 11] = [
+        "basic",
         "token",
         "password",
         "seed",

@@ -223,9 +223,12 @@ fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
     };
     let concurrency = count("concurrency", 512);
     let per_host = count("per_host", 16);
+    let rate = fields.number("per_host_rate", 0..=100_000, book);
+    let rate = rate.map(|rate| rate.value);
     let scheduler = Scheduler {
         concurrency,
         per_host,
+        per_host_rate: rate.filter(|rate| *rate > 0),
         grace: fields
             .duration("grace", book)
             .unwrap_or(Duration::from_secs(10)),

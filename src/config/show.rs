@@ -2,18 +2,28 @@
 
 use std::{path::Path, time::Duration};
 
+use url::Url;
+
 use super::{
     Config, Gate, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
-    check::route::TRUST, hide::without_userinfo,
+    check::{
+        for_others,
+        route::{FAMILIES, TRUST, VERSIONS},
+    },
+    hide::without_userinfo,
 };
 use crate::{
-    check::{Check, Dialect, Disagreement, Route, Rules, Secret, Severity},
+    check::{Check, Dialect, Disagreement, Rules, Secret, Severity},
+    request::UrlPattern,
     window::{When, Window},
 };
 
 /// Writes `config` as TOML.
 pub fn show(config: &Config) -> String {
-    let mut out = Page(nats(&config.nats));
+    let mut out = Page {
+        text: nats(&config.nats),
+        ..Page::default()
+    };
     out.section("http");
     out.text("listen", config.http.listen.as_deref().unwrap_or_default());
     out.secret("token", config.http.token.as_ref());
@@ -38,6 +48,7 @@ pub fn show(config: &Config) -> String {
     out.text("mode", mode);
     out.plain("concurrency", scheduler.concurrency);
     out.plain("per_host", scheduler.per_host);
+    out.plain("per_host_rate", scheduler.per_host_rate.unwrap_or(0));
     out.duration("grace", scheduler.grace);
     out.maybe("instance", scheduler.instance.as_deref());
     out.plain("fast_start", scheduler.fast_start);
@@ -50,7 +61,7 @@ pub fn show(config: &Config) -> String {
     for check in &config.checks {
         show_check(check, &mut out);
     }
-    out.0
+    out.text
 }
 
 fn show_gate(gate: &Gate, out: &mut Page) {
@@ -89,6 +100,10 @@ fn show_store(store: &StoreSettings, out: &mut Page) {
     out.plain(&key("max_bytes"), requests.max_bytes);
     out.duration(&key("keep"), requests.keep);
     out.plain(&key("keep_bytes"), requests.keep_bytes);
+    let urls = requests.allow.urls.iter().map(UrlPattern::as_str);
+    out.list("allow_urls", urls);
+    let networks = requests.allow.networks.iter();
+    out.list("allow_networks", networks.map(ToString::to_string));
     let key = |name| if_set(name, history.set);
     out.section("history");
     out.plain("enabled", history.enabled);
@@ -136,7 +151,7 @@ pub(super) fn nats(nats: &Nats) -> String {
     if let Some(bytes) = nats.max_store {
         out.plain("max_store", bytes);
     }
-    out.0
+    out.text
 }
 
 fn show_window(window: &Window, out: &mut Page) {
@@ -167,6 +182,12 @@ fn show_window(window: &Window, out: &mut Page) {
 }
 
 fn show_check(check: &Check, out: &mut Page) {
+    let others = for_others(check.target.url.scheme());
+    out.left_out = others
+        .iter()
+        .flat_map(|(names, _)| *names)
+        .copied()
+        .collect();
     out.section("[check]");
     out.text("name", check.name.as_str());
     match check.grace {
@@ -182,11 +203,8 @@ fn show_check(check: &Check, out: &mut Page) {
     }
     out.duration("interval", check.interval);
     out.maybe("group", check.group.as_deref());
+    out.list("tags", check.tags.iter());
     let list = |items: &[String]| items.join(", ");
-    if !check.tags.is_empty() {
-        let tags: Vec<_> = check.tags.iter().map(|tag| quoted(tag)).collect();
-        out.plain("tags", format!("[{}]", list(&tags)));
-    }
     out.plain("json", check.rules.json);
     show_reading(&check.rules, out);
     if !check.rules.expect.is_empty() {
@@ -206,6 +224,7 @@ fn show_check(check: &Check, out: &mut Page) {
     out.plain("fail_after", check.thresholds.fail_after);
     out.plain("recover_after", check.thresholds.recover_after);
     out.plain("max_body", check.target.max_body);
+    out.left_out.clear();
 }
 
 /// Writes what is asked, and how.
@@ -232,13 +251,38 @@ fn show_asked(check: &Check, out: &mut Page) {
     if let Some(latency) = check.rules.max_latency {
         out.duration("max_latency", latency);
     }
-    show_route(&check.target.route, out);
+    show_route(check, out);
 }
 
-fn show_route(route: &Route, out: &mut Page) {
-    let mut words = TRUST.iter().filter(|(_, trust)| *trust == route.trust);
-    out.maybe("trust", words.next().map(|(word, _)| *word));
+fn show_route(check: &Check, out: &mut Page) {
+    let route = &check.target.route;
+    out.word("ip", &FAMILIES, &route.family);
+    if let Some(dial) = &route.dial {
+        let written = Url::parse(&check.shown_url).ok();
+        let written = written.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let is_written = |host: &str| written.trim_matches(['[', ']']) == host;
+        if !is_written(&dial.host) || dial.port.is_some() {
+            out.text(
+                "resolve",
+                &match (dial.port, dial.host.contains(':')) {
+                    (Some(port), true) => format!("[{}]:{port}", dial.host),
+                    (Some(port), false) => format!("{}:{port}", dial.host),
+                    (None, _) => dial.host.clone(),
+                },
+            );
+        }
+        if !is_written(&dial.name) {
+            out.text("host", &dial.name);
+        }
+    }
+    out.word("http", &VERSIONS, &route.http);
+    out.maybe(
+        "proxy",
+        route.proxy.as_ref().map(|proxy| proxy.shown.as_str()),
+    );
+    out.word("trust", &TRUST, &route.trust);
     out.path("ca", route.ca.as_deref());
+    out.plain("fresh_connection", route.fresh);
     if let Some(client) = &route.client {
         out.path("client_cert", Some(&client.certificate));
         out.path("client_key", Some(&client.key));
@@ -267,21 +311,27 @@ fn show_reading(rules: &Rules, out: &mut Page) {
 
 /// The text, while it is written.
 #[derive(Default)]
-struct Page(String);
+struct Page {
+    text: String,
+    /// Settings that are not written.
+    left_out: Vec<&'static str>,
+}
 
 impl Page {
     fn section(&mut self, name: &str) {
-        let gap = if self.0.is_empty() { "" } else { "\n" };
+        let gap = if self.text.is_empty() { "" } else { "\n" };
         self.line(format_args!("{gap}[{name}]"));
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        self.0.push_str(&line.to_string());
-        self.0.push('\n');
+        self.text.push_str(&line.to_string());
+        self.text.push('\n');
     }
 
     fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.line(format_args!("{key} = {value}"));
+        if !self.left_out.contains(&key) {
+            self.line(format_args!("{key} = {value}"));
+        }
     }
 
     fn text(&mut self, key: &str, value: &str) {
@@ -292,6 +342,18 @@ impl Page {
         if let Some(value) = value {
             self.text(key, value);
         }
+    }
+
+    fn list(&mut self, key: &str, values: impl Iterator<Item = impl AsRef<str>>) {
+        let values: Vec<_> = values.map(|value| quoted(value.as_ref())).collect();
+        if !values.is_empty() {
+            self.plain(key, format!("[{}]", values.join(", ")));
+        }
+    }
+
+    fn word<T: PartialEq>(&mut self, key: &str, words: &[(&str, T)], value: &T) {
+        let word = words.iter().find(|(_, meant)| meant == value);
+        self.maybe(key, word.map(|(word, _)| *word));
     }
 
     fn path(&mut self, key: &str, value: Option<&Path>) {

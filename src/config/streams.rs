@@ -4,7 +4,14 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    History, ObjectContent, Requests, StoreSettings, book::Book, fields::Fields, value::Given,
+    History, ObjectContent, Requests, StoreSettings,
+    book::Book,
+    fields::Fields,
+    value::{Given, Text},
+};
+use crate::{
+    check::Network,
+    request::{Allowance, UrlPattern},
 };
 
 /// A stream takes messages of up to 1 MiB; its bytes go up to a petabyte, which
@@ -70,10 +77,41 @@ fn requests(mut fields: Fields<'_>, book: &mut Book) -> Requests {
         max_bytes: bytes(&mut fields, "max_bytes", MORE, book).unwrap_or(default.max_bytes),
         keep: keep(&mut fields, book).unwrap_or(default.keep),
         keep_bytes: bytes(&mut fields, "keep_bytes", MORE, book).unwrap_or(default.keep_bytes),
+        allow: allowance(&mut fields, book),
         set,
     };
     fields.finish(book);
     requests
+}
+
+/// Which URLs may be asked that no check is configured for, and where.
+fn allowance(fields: &mut Fields<'_>, book: &mut Book) -> Allowance {
+    let mut allow = Allowance::default();
+    for found in fields.texts_at("allow_urls", book).unwrap_or_default() {
+        match UrlPattern::parse(&found.value) {
+            Ok(pattern) => allow.urls.push(pattern),
+            Err(why) => book
+                .mistake(
+                    &found.at,
+                    format!("{} is no set of URLs: {why}", found.said),
+                )
+                .hint(
+                    "write such as `https://*.example.com/*`; there is `*:*` for any host and port",
+                ),
+        }
+    }
+    let networks = fields.texts_at("allow_networks", book).unwrap_or_default();
+    let networks = networks.into_iter();
+    let network = |found: Text| {
+        let network = found.value.parse::<Network>();
+        if network.is_err() {
+            book.mistake(&found.at, format!("{} is no network", found.said))
+                .hint("write such as `10.1.0.0/16` or `fd00:1::/32`");
+        }
+        network.ok()
+    };
+    allow.networks = networks.filter_map(network).collect();
+    allow
 }
 
 fn history(mut fields: Fields<'_>, book: &mut Book) -> History {

@@ -7,15 +7,16 @@ use std::{
 };
 
 use reqwest::Client;
+use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use super::{
     ProberSettings,
-    resolve::Resolver,
+    resolve::{Lookup, Resolver},
     trace,
     trust::{self, Judge, TrustError, Witness},
 };
-use crate::check::Route;
+use crate::check::{HttpVersion, Route};
 
 /// Idle connections kept for one host.
 const MAX_IDLE_PER_HOST: usize = 16;
@@ -38,12 +39,16 @@ pub enum ClientError {
 #[derive(Debug)]
 pub(super) struct Pair {
     made: Instant,
-    /// Keeps connections.
+    /// Keeps connections, if the route lets it.
     pub(super) kept: Client,
     /// Never keeps a connection.
     pub(super) fresh: Client,
     /// What targets showed to both.
     pub(super) witness: Arc<Witness>,
+    /// How TLS is spoken where no HTTP is.
+    pub(super) tls: Arc<ClientConfig>,
+    /// Where names lead.
+    pub(super) lookup: Arc<Lookup>,
 }
 
 /// All of them.
@@ -125,12 +130,24 @@ impl Clients {
         };
         let witness = Arc::new(Witness::new(judge, route.trust));
         let tls = trust::config(route, &witness)?;
+        let mut plain = tls.clone();
+        plain.alpn_protocols.clear();
+        let lookup = Arc::new(Lookup::new(&self.resolver, route));
         let client = |idle: usize| {
-            Client::builder()
-                .no_proxy()
+            let builder = Client::builder().no_proxy();
+            let builder = match &route.proxy {
+                Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.url.reveal())?),
+                None => builder,
+            };
+            let builder = match route.http {
+                HttpVersion::Any => builder,
+                HttpVersion::One => builder.http1_only(),
+                HttpVersion::Two => builder.http2_prior_knowledge(),
+            };
+            builder
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
-                .dns_resolver(Arc::clone(&self.resolver))
+                .dns_resolver(Arc::clone(&lookup))
                 .connector_layer(trace::Dials)
                 .tls_backend_preconfigured(tls.clone())
                 .tls_info(true)
@@ -143,9 +160,11 @@ impl Clients {
         };
         Ok(Pair {
             made: Instant::now(),
-            kept: client(MAX_IDLE_PER_HOST)?,
+            kept: client(if route.fresh { 0 } else { MAX_IDLE_PER_HOST })?,
             fresh: client(0)?,
             witness,
+            tls: Arc::new(plain),
+            lookup,
         })
     }
 }

@@ -58,6 +58,7 @@ pub(super) fn of_lookup(lookup: &LookupError) -> Failure {
     match lookup {
         LookupError::NotFound(name) => Failure::NameNotFound(name.clone()),
         LookupError::Failed(why) => Failure::Lookup(plain(why)),
+        LookupError::Refused(why) => Failure::Forbidden(why.clone()),
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::{Client, header, tls::TlsInfo};
 use tokio::time::Instant;
+use url::Url;
 
 use super::{
     ProberSettings,
     clients::{ClientError, Clients, Pair},
-    failure,
+    failure, guard,
     lean::{Asked, Lean},
     redirect::Hop,
     resolve::Resolver,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     check::Target,
     error::Chain,
-    observation::{Certificate, Failure, Phase, Response},
+    observation::{Certificate, Failure, Phase, Redirect, Response},
 };
 
 /// Every answer says what it is; these are asked for first.
@@ -31,7 +32,7 @@ pub(super) struct Http {
     /// For targets that are asked in the plain way.
     lean: Lean,
     user_agent: String,
-    clients: Clients,
+    pub(super) clients: Clients,
 }
 
 impl Http {
@@ -53,16 +54,18 @@ impl Http {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
+        let mut redirects = Vec::new();
         let hop = match self.lean.exchange(target, trace, seen).await? {
             Asked::Answered => return Ok(()),
             Asked::Odd => None,
             Asked::Redirected(status, location) => {
                 let next = Hop::first(target)?.next(status, Some(&location), target)?;
                 seen.leave(trace);
+                let to = next.as_ref().map(Hop::shown);
+                redirects.extend(to.map(|to| Redirect { status, to }));
                 next
             }
         };
-        let redirects = u32::from(hop.is_some());
         let hop = hop.map_or_else(|| Hop::first(target), Ok)?;
         // The larger way is not in every probe's future.
         Box::pin(self.follow(target, hop, redirects, trace, seen)).await
@@ -74,17 +77,20 @@ impl Http {
         &self,
         target: &Target,
         mut hop: Hop,
-        mut redirects: u32,
+        mut redirects: Vec<Redirect>,
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
         let pair = self.clients.on(&target.route);
         let pair = pair.map_err(|error| Failure::Forbidden(Chain(&error).to_string()))?;
         loop {
+            if let Some(allowed) = &target.route.guard {
+                guard::host(&hop.url, allowed)?;
+            }
             let began = Instant::now();
             let response = self.send(&pair, target, &hop, trace).await?;
             seen.certificate(certificate(&response, &hop, &pair));
-            seen.head(head(&response, redirects), began, trace);
+            seen.head(head(&response, redirects.clone()), began, trace);
             if target.max_redirects == 0 {
                 return read(response, target.max_body, seen).await;
             }
@@ -94,13 +100,14 @@ impl Http {
             let Some(next) = hop.next(status, location.as_deref(), target)? else {
                 return read(response, target.max_body, seen).await;
             };
-            if redirects == target.max_redirects {
+            if redirects.len() >= target.max_redirects as usize {
                 let (limit, last) = (target.max_redirects, next.shown());
                 let why = format!("more than {limit} in a row, the last to `{last}`");
                 return Err(Failure::Redirect(why));
             }
             seen.leave(trace);
-            redirects += 1;
+            let to = next.shown();
+            redirects.push(Redirect { status, to });
             hop = next;
         }
     }
@@ -132,7 +139,8 @@ impl Http {
     }
 
     fn request(&self, client: &Client, target: &Target, hop: &Hop) -> reqwest::RequestBuilder {
-        let mut request = client.request(hop.method.clone(), hop.url.clone());
+        let (url, host) = asked_at(&hop.url, target);
+        let mut request = client.request(hop.method.clone(), url);
         // Configured headers may be secrets; another origin gets none.
         let headers = if hop.foreign {
             &[]
@@ -148,6 +156,11 @@ impl Http {
             let mut names = headers.iter().map(|(name, _)| name);
             names.any(|name| name.eq_ignore_ascii_case(wanted.as_str()))
         };
+        if let Some(host) = host
+            && !has(header::HOST)
+        {
+            request = request.header(header::HOST, host);
+        }
         if !has(header::ACCEPT) {
             request = request.header(header::ACCEPT, ACCEPT);
         }
@@ -158,6 +171,23 @@ impl Http {
             Some(body) if !hop.foreign && !hop.bare => request.body(body.reveal().to_owned()),
             _ => request,
         }
+    }
+}
+
+/// The URL that leads to the port that is asked, and the host to name in it.
+/// reqwest takes a port in the URL for the one to ask.
+fn asked_at(url: &Url, target: &Target) -> (Url, Option<String>) {
+    let mut asked = url.clone();
+    let elsewhere =
+        target.route.dial.as_ref().is_some_and(|dial| {
+            dial.port.is_some() && asked.host_str() == Some(dial.name.as_str())
+        });
+    match url.port() {
+        Some(port) if elsewhere && asked.set_port(None).is_ok() => {
+            let host = url.host_str().unwrap_or_default();
+            (asked, Some(format!("{host}:{port}")))
+        }
+        _ => (asked, None),
     }
 }
 
@@ -189,14 +219,21 @@ async fn read(
 
 /// The certificate that was shown on the connection that `response` came over.
 fn certificate(response: &reqwest::Response, hop: &Hop, pair: &Pair) -> Option<Arc<Certificate>> {
-    let leaf = response.extensions().get::<TlsInfo>()?;
+    if hop.url.scheme() != "https" {
+        return None;
+    }
     // Addresses without their brackets, as TLS knows them.
     let host = hop.url.host_str()?.trim_matches(['[', ']']);
-    pair.witness.shown(host, leaf.peer_certificate()?)
+    // Of a connection through a proxy reqwest does not tell.
+    let told = response.extensions().get::<TlsInfo>();
+    match told.and_then(TlsInfo::peer_certificate) {
+        Some(leaf) => pair.witness.shown(host, leaf),
+        None => pair.witness.newest(host),
+    }
 }
 
 /// The answer as far as its head tells.
-fn head(response: &reqwest::Response, redirects: u32) -> Response {
+fn head(response: &reqwest::Response, redirects: Vec<Redirect>) -> Response {
     let headers = response.headers().iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 mod answer;
-mod dial;
+pub(super) mod dial;
 mod pool;
 mod question;
 
@@ -178,7 +178,7 @@ impl Exchange<'_> {
             body: Bytes::new(),
             truncated: false,
             remote: kept.remote,
-            redirects: 0,
+            redirects: Vec::new(),
         };
         let redirect = (redirect::is_redirect(head.status) && self.target.max_redirects > 0)
             .then(|| response.header("location").map(str::to_owned))

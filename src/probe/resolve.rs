@@ -3,7 +3,7 @@
 //! all of them.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,11 @@ use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
-use super::trace::{self, Trace};
+use super::{
+    guard,
+    trace::{self, Trace},
+};
+use crate::check::{Dial, Family, Network, Route};
 
 /// Why a name gave no address.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,6 +27,9 @@ pub(super) enum LookupError {
     /// The name servers did not say.
     #[error("{0}")]
     Failed(String),
+    /// It leads where the target must not be asked.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Looks names up as `/etc/resolv.conf` and `/etc/hosts` say.
@@ -53,13 +60,9 @@ impl Resolver {
         }
     }
 
-    pub(super) async fn lookup(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+    pub(super) async fn lookup(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
         match self.system()?.lookup_ip(name).await {
-            // The port is replaced by that of the URL.
-            Ok(found) => Ok(found
-                .iter()
-                .map(|address| SocketAddr::new(address, 0))
-                .collect()),
+            Ok(found) => Ok(found.iter().collect()),
             Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
                 Err(LookupError::NotFound(name.to_owned()))
             }
@@ -86,13 +89,72 @@ impl Resolver {
     }
 }
 
-impl Resolve for Resolver {
+/// Looks names up for the targets on one route.
+#[derive(Clone, Debug)]
+pub(super) struct Lookup {
+    resolver: Arc<Resolver>,
+    family: Family,
+    dial: Option<Dial>,
+    guard: Option<Arc<[Network]>>,
+}
+
+impl Lookup {
+    pub(super) fn new(resolver: &Arc<Resolver>, route: &Route) -> Self {
+        Self {
+            resolver: Arc::clone(resolver),
+            family: route.family,
+            dial: route.dial.clone(),
+            guard: route.guard.clone(),
+        }
+    }
+
+    /// The addresses that may be dialled; the probe's note says when they were
+    /// looked up.
+    pub(super) async fn noted(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+        trace::note(Trace::lookup_begins);
+        let found = self.addresses(name).await?;
+        trace::note(Trace::lookup_ends);
+        Ok(found)
+    }
+
+    /// The addresses that may be dialled, each judged here and now: whatever
+    /// the name leads to later, these are dialled.
+    async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+        let dial = self.dial.as_ref().filter(|dial| dial.name == name);
+        let asked = dial.map_or(name, |dial| &dial.host);
+        // Port 0 is replaced by that of the URL.
+        let port = dial.and_then(|dial| dial.port).unwrap_or(0);
+        let mut found = match asked.parse::<IpAddr>() {
+            Ok(address) => vec![address],
+            Err(_) => self.resolver.lookup(asked).await?,
+        };
+        found.retain(|address| self.family.has(*address));
+        if found.is_empty() {
+            return Err(LookupError::NotFound(name.to_owned()));
+        }
+        if let Some(allowed) = &self.guard {
+            let mut why = None;
+            found.retain(|address| {
+                let refused = guard::refused(*address, allowed);
+                why = why.or(refused);
+                refused.is_none()
+            });
+            if let (true, Some(why)) = (found.is_empty(), why) {
+                return Err(LookupError::Refused(guard::said(why)));
+            }
+        }
+        let found = found.into_iter();
+        Ok(found
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
+    }
+}
+
+impl Resolve for Lookup {
     fn resolve(&self, name: Name) -> Resolving {
-        let resolver = self.clone();
+        let lookup = self.clone();
         Box::pin(async move {
-            trace::note(Trace::lookup_begins);
-            let found = resolver.lookup(name.as_str()).await?;
-            trace::note(Trace::lookup_ends);
+            let found = lookup.noted(name.as_str()).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }

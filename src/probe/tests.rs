@@ -18,7 +18,9 @@ use crate::{
 
 mod certificates;
 mod http2;
+mod routes;
 pub(crate) mod target;
+mod tcp;
 mod tls;
 
 use target::{Listening, OK};

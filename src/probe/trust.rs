@@ -25,7 +25,7 @@ use super::{
     trace::{self, Trace},
 };
 use crate::{
-    check::{Route, Trust},
+    check::{HttpVersion, Route, Trust},
     clock::Timestamp,
     observation::Certificate,
 };
@@ -88,7 +88,12 @@ pub(super) fn config(route: &Route, witness: &Arc<Witness>) -> Result<ClientConf
     };
     // A resumed session shows no certificate: a renewed one would go unseen.
     config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
+    config.alpn_protocols = match route.http {
+        HttpVersion::Any => vec![two, one],
+        HttpVersion::One => vec![one],
+        HttpVersion::Two => vec![two],
+    };
     Ok(config)
 }
 
@@ -140,6 +145,12 @@ impl Witness {
         let mut of_host = shown.get(host)?.iter();
         let found = of_host.find(|shown| &*shown.leaf == leaf)?;
         Some(Arc::clone(&found.certificate))
+    }
+
+    /// What `host` showed last.
+    pub(super) fn newest(&self, host: &str) -> Option<Arc<Certificate>> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&shown.get(host)?.front()?.certificate))
     }
 
     /// Reads what was shown, or finds it read already.

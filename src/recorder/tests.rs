@@ -40,6 +40,7 @@ fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
         maintenance_reason: None,
         reported_at: None,
         certificate_expires_at: None,
+        held_back_until: None,
         trigger: Trigger::Schedule,
         instance: String::new(),
         run: String::new(),

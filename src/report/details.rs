@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     clock::Timestamp,
-    observation::{Observation, Phases},
+    observation::{Observation, Phases, Redirect},
     report::{ComponentCounts, Health},
 };
 
@@ -61,6 +61,12 @@ pub struct ShownResponse {
     pub version: String,
     /// An allow-listed choice of headers, names in lower case.
     pub headers: Headers,
+    /// The address that answered: the proxy's, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// The redirects that led there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
     /// The `Content-Type` header.
     pub content_type: Option<String>,
     /// Bytes of the body that were read.
@@ -196,6 +202,8 @@ impl ShownResponse {
             status: response.status,
             version: response.version.to_owned(),
             headers: Headers(headers),
+            remote: response.remote.map(|address| address.to_string()),
+            redirects: response.redirects.clone(),
             content_type: response.header("content-type").map(str::to_owned),
             size: response.body.len(),
             truncated: response.truncated,

@@ -5,13 +5,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
-use super::Recent;
-
+use super::{Recent, host::Host};
 use crate::{
     check::Check,
     clock::Timestamp,
@@ -33,23 +29,6 @@ pub struct Cell {
     pub(super) state: Arc<Mutex<State>>,
 }
 
-/// The permits to probe one target host.
-#[derive(Debug)]
-pub(super) struct Host {
-    pub(super) permits: Semaphore,
-    /// The share of runs that somebody asked for.
-    pub(super) asked: Semaphore,
-}
-
-impl Host {
-    pub(super) fn new(permits: usize) -> Self {
-        Self {
-            permits: Semaphore::new(permits),
-            asked: Semaphore::new((permits / 2).max(1)),
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) flight: Option<Flight>,
@@ -66,6 +45,12 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Until when the target asked to be left alone, if that is not over.
+    pub(super) fn held_back(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.newest()?.held_back_until?;
+        (until > now).then_some(until)
+    }
+
     fn take_up(&mut self, stored: &Summary) {
         self.standing = Some(Standing::of(stored));
         self.recent.saw(stored);
@@ -167,6 +152,11 @@ impl Cell {
         standing.is_some_and(|standing| standing.counted().status == Status::Down)
     }
 
+    /// Until when the target asked to be left alone, if that is not over.
+    pub fn held_back(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lock().held_back(now)
+    }
+
     /// Whether a run is in flight.
     pub fn in_flight(&self) -> bool {
         self.lock().flight.is_some()
@@ -216,7 +206,7 @@ impl Cell {
         tracing::debug!(%check, %verdict, message = %judgement.message, "run finished");
         let from = before.map_or(Status::Unknown, |before| before.counted().status);
         let to = standing.counted().status;
-        if from != to {
+        if from != to && !self.check.is_ad_hoc() {
             tracing::info!(%check, %from, %to, reason = %judgement.message, "status changed");
         }
         standing

@@ -173,7 +173,7 @@ fn observed(at: Timestamp, report: Option<(&str, Bytes)>) -> Observation {
             body,
             truncated: false,
             remote: None,
-            redirects: 0,
+            redirects: Vec::new(),
         }),
         started_at: at,
         latency: Duration::ZERO,

@@ -46,7 +46,10 @@ pub(super) async fn see(prober: &Prober, cell: &Cell) -> Seen {
             cell.judge.judge(&observation)
         });
         left = left.saturating_sub(1);
-        if judgement.verdict != Verdict::Fail || left == 0 {
+        let response = observation.response.as_ref();
+        let rest = response.and_then(|response| response.retry_after(observation.started_at));
+        let left_alone = rest.is_some_and(|rest| rest > check.attempts.delay);
+        if judgement.verdict != Verdict::Fail || left == 0 || left_alone {
             return Seen {
                 observation,
                 judgement,

@@ -34,6 +34,7 @@ impl Bench {
         let limits = Limits {
             concurrency,
             per_host,
+            per_host_rate: None,
         };
         let runner = Runner::new(
             Prober::new(&ProberSettings::default()).unwrap(),
@@ -230,7 +231,7 @@ async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
     first.done().await;
     let mut stored = cell.latest().unwrap().report.summary.clone();
     assert_eq!(stored.status, Status::Down);
-    stored.since = crate::clock::Timestamp::from_millis(1);
+    stored.since = clock::Timestamp::from_millis(1);
 
     // Both when it is read before the first run, and when after.
     let second = Bench::new(1, 1);
@@ -305,5 +306,44 @@ async fn a_run_asks_again_until_an_attempt_does_not_fail() {
         let json: serde_json::Value =
             serde_json::from_slice(&cell.latest().unwrap().encoded.report).unwrap();
         assert_eq!(json.get("failed_attempts").is_some(), attempts > 1);
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_asks_to_be_left_alone_is_and_whoever_asks_for_it_gets_a_run() {
+    let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n";
+    let target = Listening::answering(busy).await;
+    let bench = Bench::new(4, 4);
+    let cell = bench.cell("api", &target.url("/"));
+    assert_eq!(bench.start(&cell), Started::Yes);
+    let first = bench.runner.join(&cell, 0).unwrap().await.unwrap();
+    let summary = &first.report.summary;
+    // Not for a day, but for ten intervals.
+    let until = summary.checked_at + 10 * cell.check.interval;
+    assert_eq!(summary.held_back_until, Some(until));
+    assert_eq!(cell.held_back(summary.checked_at), Some(until));
+    assert_eq!(cell.held_back(until), None);
+    assert_eq!(bench.start(&cell), Started::HeldBack);
+    assert_eq!(target.requests().len(), 1);
+    bench.runner.learn(1);
+    let asked = bench.runner.join(&cell, 1).unwrap().await.unwrap();
+    assert_ne!(asked.id(), first.id());
+    assert_eq!(target.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_target_that_answers_well_or_asks_for_less_than_an_interval_is_not_left_alone() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let target = Listening::answering(answer).await;
+        let bench = Bench::new(4, 4);
+        let cell = bench.cell("api", &target.url("/"));
+        for _ in 0..2 {
+            assert_eq!(bench.start(&cell), Started::Yes);
+            let joined = bench.runner.join(&cell, 0).unwrap().await.unwrap();
+            assert_eq!(joined.report.summary.held_back_until, None);
+        }
     }
 }

@@ -20,11 +20,15 @@ use crate::{
     request::{Ask, Outcome, Record, Refusal, RequestId, What},
     run::Run,
     runner::{Cell, Runner},
-    store::{Store, StoreError, Trouble, read::Known},
+    store::{
+        Store, StoreError, Trouble,
+        queue::{Accepted, URL_TOKEN},
+        read::Known,
+    },
     tally::Counter,
     trial,
     triggers::Cells,
-    worker::{find, unknown},
+    worker::{find, unknown, visit},
 };
 
 /// What a request comes to: a body, or a refusal and the request's id.
@@ -103,13 +107,20 @@ impl Desk {
             )
         })?;
         let cell = find(&self.cells.borrow(), &what);
-        let (token, asked) = match (&cell, &what) {
-            (Some(cell), _) => (cell.check.name.to_string(), None),
+        let (token, body) = match (&cell, &what) {
+            (Some(cell), _) => (cell.check.name.to_string(), Bytes::new()),
             // Another instance may know it.
-            (None, What::Check(name)) if self.is_stored(name).await => (name.clone(), None),
-            (None, _) => return Err(unknown(&self.cells.borrow(), &what)),
+            (None, What::Check(name)) if self.is_stored(name).await => (name.clone(), Bytes::new()),
+            (None, What::Check(_)) => return Err(unknown(&self.cells.borrow(), &what)),
+            (None, What::Url(url)) => {
+                visit(url, &self.store.settings().requests.allow)?;
+                (URL_TOKEN.to_owned(), url.clone().into())
+            }
         };
-        let asked = asked.unwrap_or_else(|| What::Check(token.clone()).fingerprint());
+        let asked = match token.as_str() {
+            URL_TOKEN => what.fingerprint(),
+            name => What::Check(name.to_owned()).fingerprint(),
+        };
         if explicit && let Some(record) = self.store.recorded(id).await.map_err(away)? {
             return self.recorded(&record, &asked).await;
         }
@@ -125,16 +136,22 @@ impl Desk {
             .as_ref()
             .map_or(PATIENCE, |cell| 2 * cell.check.timeout + PATIENCE);
         let timeout = ask.timeout.unwrap_or(patience).min(MAX_TIMEOUT);
-        let record = self.run(&token, id, Instant::now() + timeout).await?;
+        let record = self.run(&token, body, id, Instant::now() + timeout).await?;
         self.recorded(&record, &asked).await
     }
 
     /// Puts the request on the queue and waits for its record.
-    async fn run(&self, token: &str, id: &RequestId, deadline: Instant) -> Result<Record, Refusal> {
+    async fn run(
+        &self,
+        token: &str,
+        body: Bytes,
+        id: &RequestId,
+        deadline: Instant,
+    ) -> Result<Record, Refusal> {
         self.misses.count();
         let (tell, mut told) = oneshot::channel();
         let _leaving = self.wait_for(id, tell);
-        let mut accepted = self.enqueue(token, id, deadline).await?;
+        let mut accepted = self.enqueue(token, body, id, deadline).await?;
         self.runner.learn(accepted.sequence);
         trial::step("accepted", id.as_str());
         loop {
@@ -163,11 +180,12 @@ impl Desk {
     async fn enqueue(
         &self,
         token: &str,
+        body: Bytes,
         id: &RequestId,
         deadline: Instant,
-    ) -> Result<crate::store::queue::Accepted, Refusal> {
+    ) -> Result<Accepted, Refusal> {
         loop {
-            match self.store.enqueue(token, id, Bytes::new()).await {
+            match self.store.enqueue(token, id, body.clone()).await {
                 Ok(accepted) => return Ok(accepted),
                 // Published again under the same id, it stays one request.
                 Err(error) if error.trouble == Trouble::Away && Instant::now() < deadline => {}

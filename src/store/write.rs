@@ -123,6 +123,19 @@ impl Store {
             .await
     }
 
+    /// Stores one report, and waits until it is stored.
+    ///
+    /// # Errors
+    /// When the server does not take it.
+    pub async fn put(&self, object: &Object) -> Result<(), StoreError> {
+        let mut acks = Vec::with_capacity(2);
+        let chunks = Chunks::Added(nuid::next().to_string());
+        self.send_object(OBJECT_BUCKET, object, chunks, &mut acks)
+            .await?;
+        let check = object.name.clone();
+        Sent { check, acks }.stored().await
+    }
+
     /// The chunks go first: one connection and one stream keep their order,
     /// so a meta is never there before its chunks.
     async fn send_object(

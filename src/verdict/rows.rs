@@ -59,14 +59,12 @@ impl Rows {
             }
             Some(worst) => worst,
             None => {
-                let status = observation
-                    .response
-                    .as_ref()
-                    .map_or(0, |response| response.status);
-                (
-                    Verdict::Pass,
-                    format!("{status} in {}", shown(observation.latency)),
-                )
+                let latency = shown(observation.latency);
+                let message = match &observation.response {
+                    Some(response) => format!("{} in {latency}", response.status),
+                    None => format!("connected in {latency}"),
+                };
+                (Verdict::Pass, message)
             }
         };
         Judgement {

@@ -22,7 +22,7 @@ pub(super) fn answer(status: u16, body: &str, latency_ms: u64) -> Observation {
             body: Bytes::copy_from_slice(body.as_bytes()),
             truncated: false,
             remote: None,
-            redirects: 0,
+            redirects: Vec::new(),
         }),
         failure: None,
         certificate: None,

@@ -1,6 +1,6 @@
 //! Writing a run up: check, observation and judgement become its report.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     check::Check,
@@ -90,6 +90,7 @@ pub fn write_up(
             .filter(|reason| !reason.is_empty()),
         reported_at: making.reported_at,
         certificate_expires_at: certificate.as_ref().map(|c| c.chain_not_after),
+        held_back_until: held_back_until(check, observation),
         trigger: making.trigger,
         instance: making.instance.to_owned(),
         run: making.run,
@@ -106,4 +107,16 @@ pub fn write_up(
         supercheck: Maker::this(),
     };
     Report { summary, details }
+}
+
+/// How long a target is left alone at most, in intervals and in time.
+const LONGEST_REST: (u32, Duration) = (10, Duration::from_hours(1));
+
+/// Until when the target asked to be left alone, within bounds.
+fn held_back_until(check: &Check, observation: &Observation) -> Option<Timestamp> {
+    let now = observation.started_at;
+    let asked = observation.response.as_ref()?.retry_after(now)?;
+    let (intervals, time) = LONGEST_REST;
+    let rest = asked.min(check.interval * intervals).min(time);
+    (rest > check.interval).then(|| now + rest)
 }

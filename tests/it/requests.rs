@@ -15,14 +15,14 @@ use crate::support::{
 };
 
 /// A daemon whose checks never run by themselves within a test.
-struct Office {
-    nats: Nats,
-    target: Target,
-    daemon: Daemon,
+pub struct Office {
+    pub nats: Nats,
+    pub target: Target,
+    pub daemon: Daemon,
     client: async_nats::Client,
 }
 
-async fn office(checks: &[&str], more: &str) -> Office {
+pub async fn office(checks: &[&str], more: &str) -> Office {
     let nats = Nats::start().await;
     let target = Target::start().await;
     let checks: String = checks
@@ -52,7 +52,7 @@ async fn office(checks: &[&str], more: &str) -> Office {
 
 impl Office {
     /// The answer's body, or its error code and body.
-    async fn ask(
+    pub async fn ask(
         &self,
         subject: &str,
         body: &str,
@@ -82,7 +82,7 @@ impl Office {
     }
 
     /// Waits until nothing is left in the queue.
-    async fn queue_is_empty(&self) {
+    pub async fn queue_is_empty(&self) {
         let js = self.nats.jetstream().await;
         wait::until("the queue is empty", async || {
             let mut stream = js.get_stream("SUPERCHECK_REQUESTS").await.ok()?;

@@ -108,7 +108,7 @@ fn object(fields: &mut Fields<'_>, book: &mut Book) -> Option<Text> {
 }
 
 /// A URL that can be probed, or what is wrong and what helps.
-fn probeable(text: &str, said: &str) -> Result<Url, (String, String)> {
+pub(super) fn probeable(text: &str, said: &str) -> Result<Url, (String, String)> {
     let hint = || "write such as `https://api.example.com/health`".to_owned();
     let url = Url::parse(text).map_err(|error| {
         let why = if error == ParseError::RelativeUrlWithoutBase {
@@ -118,16 +118,30 @@ fn probeable(text: &str, said: &str) -> Result<Url, (String, String)> {
         };
         (format!("{said} is no URL: {why}"), hint())
     })?;
-    if !matches!(url.scheme(), "http" | "https") {
+    if !matches!(url.scheme(), "http" | "https" | "tcp" | "tls") {
         return Err((
             format!("supercheck cannot probe `{}` URLs", url.scheme()),
-            "start it with `http://` or `https://`".to_owned(),
+            "start it with `http://`, `https://`, `tcp://` or `tls://`".to_owned(),
         ));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err((format!("{said} names no host"), hint()));
     }
+    if is_connection(&url) {
+        let hint = || format!("write such as `{}://db.example.com:5432`", url.scheme());
+        if url.port().is_none() {
+            return Err((format!("{said} names no port"), hint()));
+        }
+        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return Err((format!("{said} names more than a host and a port"), hint()));
+        }
+    }
     Ok(url)
+}
+
+/// Whether the target is asked for no more than a connection.
+pub(super) fn is_connection(url: &Url) -> bool {
+    matches!(url.scheme(), "tcp" | "tls")
 }
 
 /// The URL as written, or in its ASCII form where it was not.
@@ -141,11 +155,14 @@ fn ascii(written: &str, url: &Url) -> String {
 
 /// `text` without user and password; what stood in `${…}` is hidden in it. It
 /// is a URL still, so that `config show` shows a configuration.
-fn shown(text: &str, url: &Url) -> String {
+pub(super) fn shown(text: &str, url: &Url) -> String {
     let shown = without_userinfo(text);
     match probeable(&shown, "") {
         Ok(parsed) => ascii(&shown, &parsed),
-        Err(_) => format!("{}://{HIDDEN}", url.scheme()),
+        Err(_) => match url.port() {
+            Some(port) if is_connection(url) => format!("{}://{HIDDEN}:{port}", url.scheme()),
+            _ => format!("{}://{HIDDEN}", url.scheme()),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::Url;
 
 use super::{
@@ -18,16 +19,18 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 /// Reads what is asked, and how; `None` without a URL to ask.
 pub(super) fn read(
     fields: &mut Fields<'_>,
-    url: Option<Url>,
+    mut url: Option<Url>,
     defaults: &Defaults,
     book: &mut Book,
 ) -> Option<Target> {
     let method = method(fields, book);
-    let headers = headers(fields, &defaults.headers, book);
+    let mut headers = headers(fields, &defaults.headers, book);
+    authorize(fields, &mut headers, book);
     let body = fields.secret("body", book);
     let max_redirects = max_redirects(fields, book).or(defaults.max_redirects);
     let max_body = max_body(fields, book).or(defaults.max_body);
-    let route = route::read(fields, &defaults.route, book);
+    let mut route = route::read(fields, &defaults.route, book);
+    route::direct(fields, &mut url, &mut route, book);
     Some(Target {
         url: url?,
         method,
@@ -101,6 +104,45 @@ pub(super) fn headers(
         }
     }
     headers.into_iter().collect()
+}
+
+/// `basic` and `bearer` make the header `Authorization`.
+fn authorize(fields: &mut Fields<'_>, headers: &mut Vec<(String, Secret)>, book: &mut Book) {
+    let (basic, bearer) = (fields.text("basic", book), fields.text("bearer", book));
+    let is_header = |name: &str| name.eq_ignore_ascii_case("authorization");
+    let own = fields
+        .node("headers")
+        .is_some_and(|node| match &node.value {
+            Value::Table(entries) => entries.keys().any(|name| is_header(name)),
+            Value::Text(_)
+            | Value::Raw(_)
+            | Value::Integer(_)
+            | Value::Bool(_)
+            | Value::List(_)
+            | Value::Other(_) => false,
+        });
+    let Some(found) = bearer.as_ref().or(basic.as_ref()) else {
+        return;
+    };
+    if own || (basic.is_some() && bearer.is_some()) {
+        book.mistake(&found.at, "the header `Authorization` is set twice")
+            .hint("keep one of `basic`, `bearer` and `headers`");
+    }
+    if bearer.is_none() && !found.value.contains(':') {
+        book.mistake(&found.at, "this is no user with a password")
+            .hint("write `basic = \"user:${env:PASSWORD}\"`");
+    }
+    if !found.value.bytes().all(can_be_sent) {
+        book.mistake(&found.at, "this holds a control character")
+            .hint("line breaks cannot be sent in a header");
+    }
+    let value = match &bearer {
+        Some(token) => format!("Bearer {}", token.value),
+        None => format!("Basic {}", STANDARD.encode(&found.value)),
+    };
+    headers.retain(|(name, _)| !is_header(name));
+    headers.push(("Authorization".to_owned(), Secret::new(value)));
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
 }
 
 fn is_token(name: &str) -> bool {

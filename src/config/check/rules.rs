@@ -146,18 +146,17 @@ fn with_severity<'a>(
 
 /// Tells what is wrong with the CEL text.
 fn examine(expect: &Expect, cel: &Text, secret: bool, book: &mut Book) {
+    if secret {
+        book.mistake(
+            &cel.at,
+            "the expectation may hold a secret, and reports show expectations",
+        )
+        .hint("write it without `${…}`");
+        return;
+    }
     let Err(error) = Judge::examine(expect) else {
         return;
     };
-    if secret {
-        // What is wrong may well be what must not be shown.
-        book.mistake(
-            &cel.at,
-            "the expectation is not sound once `${…}` is replaced",
-        )
-        .hint("write it without `${…}` to see what is wrong");
-        return;
-    }
     let at = match &error.span {
         Some(span) => book.within(&cel.at, span, &expect.cel),
         None => cel.at.clone(),

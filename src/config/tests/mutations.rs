@@ -21,7 +21,10 @@ fn survive(text: &str, env: Env<'_>) {
 fn everything() -> String {
     let demo = fs::read_to_string(package().join("config/demo.toml")).unwrap();
     let (_, checks) = demo.split_once("[[check]]").unwrap();
-    format!("{}\n[[check]]{checks}", reference::examples())
+    format!(
+        "{}\n[[check]]{checks}",
+        reference::examples().replace("basic = ", "# ")
+    )
 }
 
 #[derive(Clone, Debug)]

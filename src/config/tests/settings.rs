@@ -21,6 +21,10 @@ fn sample(setting: &Setting) -> (String, String) {
         (Kind::Text, "sync_interval") => text("always"),
         (Kind::Text, "method") => text("POST"),
         (Kind::Text, "ca" | "client_cert" | "client_key") => text("sample.pem"),
+        (Kind::Text, "resolve") => text("10.0.0.1:8443"),
+        (Kind::Text, "host") => text("other.example.com"),
+        (Kind::Text, "basic") => text("user:password"),
+        (Kind::Text, "proxy") => text("http://user:password@proxy.example.com:3128"),
         (Kind::Text, _) => text("sample"),
         (Kind::Duration, "timeout") => text("2s"),
         (Kind::Duration, "keep" | "max_age") => text("7m"),
@@ -32,6 +36,14 @@ fn sample(setting: &Setting) -> (String, String) {
         (Kind::Texts, "urls") => (
             "[\"https://a.example.com/\", \"https://b.example.com\"]".to_owned(),
             "https://a.example.com/, https://b.example.com".to_owned(),
+        ),
+        (Kind::Texts, "allow_urls") => (
+            "[\"https://a.example/*\", \"http://*:*/\"]".to_owned(),
+            "https://a.example/*, http://*:*/".to_owned(),
+        ),
+        (Kind::Texts, "allow_networks") => (
+            "[\"10.0.0.0/8\", \"::1\"]".to_owned(),
+            "10.0.0.0/8, ::1".to_owned(),
         ),
         (Kind::Texts, _) => ("[\"a\", \"b\"]".to_owned(), "a, b".to_owned()),
         (Kind::Numbers, _) => ("[201, 202]".to_owned(), "201,202".to_owned()),

@@ -27,6 +27,9 @@ fn hidden(config: &Config) -> Config {
         let check = Arc::make_mut(check);
         check.target.url = Url::parse(&check.shown_url).unwrap();
         secret(&mut check.target.body);
+        if let Some(proxy) = &mut check.target.route.proxy {
+            proxy.url = Secret::new("…");
+        }
         for (_, value) in &mut check.target.headers {
             *value = Secret::new("…");
         }
@@ -51,10 +54,29 @@ fn what_is_shown_is_the_same_configuration() {
         ("API_TOKEN", "x"),
         ("URL", "https://h/x"),
     ];
-    let examples = reference::examples().replace("${file:", "${env:API_TOKEN:-");
+    let examples = reference::examples()
+        .replace("${file:", "${env:API_TOKEN:-")
+        .replace("basic = ", "# ");
     comes_back(&config(&examples, env));
     let demo = fs::read_to_string(package().join("config/demo.toml")).unwrap();
     comes_back(&config(&demo, &[]));
+    for more in [
+        "resolve = \"10.0.0.1\"",
+        "resolve = \"[::1]:8443\"\nip = \"6\"",
+        "host = \"other.example.com\"\nresolve = \"10.0.0.1:80\"",
+        "host = \"other.example.com\"\nhttp = \"2\"",
+        "proxy = \"http://u:p@proxy.example.com\"\nbasic = \"u:p\"",
+        "proxy = \"http://${env:URL}@proxy.example.com\"\nbearer = \"${env:URL}\"",
+    ] {
+        comes_back(&config(&format!("{API}{more}\n"), env));
+    }
+    for connection in [
+        "tcp://db.example.com:5432\"",
+        "tls://10.0.0.5:636\"\nhost = \"ldap.example.com\"\ntrust = \"any",
+    ] {
+        let check = API.replace("https://api.example.com/health\"", connection);
+        comes_back(&config(&check.replace("any\n", "any\"\n"), &[]));
+    }
     for url in [
         "https://u:p@api.example.com",
         "https://bücher.example.com/ä?ö",
@@ -115,6 +137,7 @@ filter = "info"
 mode = "local"
 concurrency = 512
 per_host = 16
+per_host_rate = 0
 grace = "10s"
 fast_start = false
 tick = "50ms"
@@ -154,7 +177,10 @@ attempts = 1
 attempt_delay = "500ms"
 max_redirects = 10
 max_latency = "1s 500ms"
+ip = "any"
+http = "any"
 trust = "verified"
+fresh_connection = false
 interval = "10s"
 tags = ["eu"]
 json = false

@@ -32,7 +32,7 @@ pub(super) async fn addresses(
             trace.lookup_begins();
             let found = resolver.lookup(name).await?;
             trace.lookup_ends();
-            Ok(found.iter().map(|found| at(found.ip())).collect())
+            Ok(found.iter().map(|found| at(*found)).collect())
         }
         None => Ok(Vec::new()),
     }
@@ -40,7 +40,7 @@ pub(super) async fn addresses(
 
 /// A connection to one of `addresses`: those of the first one's family in
 /// turn, and after a head start those of the other.
-pub(super) async fn first_of(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+pub(in crate::probe) async fn first_of(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let first = addresses.first().map(SocketAddr::is_ipv4);
     let (preferred, others): (Vec<_>, Vec<_>) = addresses
         .iter()

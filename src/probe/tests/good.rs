@@ -25,7 +25,7 @@ async fn a_good_answer_is_observed_whole() {
     assert_eq!(answer.body, "short");
     assert!(!answer.truncated);
     assert_eq!(answer.remote.unwrap().port(), target.port());
-    assert_eq!(answer.redirects, 0);
+    assert_eq!(answer.redirects, []);
 
     let [request] = target.requests().try_into().unwrap();
     assert!(

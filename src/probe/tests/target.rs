@@ -74,8 +74,19 @@ impl Listening {
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::serving_at("127.0.0.1:0", serve).await.unwrap()
+    }
+
+    /// The same, at an address of one's choice.
+    pub(crate) async fn serving_at<F>(
+        address: &str,
+        serve: impl Fn(Accepted) -> F + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
         let seen = Arc::new(Seen::default());
         let mut tasks = JoinSet::new();
         let noted = Arc::clone(&seen);
@@ -97,11 +108,11 @@ impl Listening {
                 });
             }
         });
-        Self {
+        Ok(Self {
             address,
             seen,
             tasks,
-        }
+        })
     }
 
     /// Answers each request with `answer`, and keeps the connection.
