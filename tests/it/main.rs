@@ -37,6 +37,7 @@ mod maintenance;
 mod openapi;
 mod outage;
 mod overload;
+mod planted;
 mod push;
 mod quickstart;
 mod reach;
