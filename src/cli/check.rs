@@ -96,12 +96,11 @@ fn checks(global: &Global, targets: &[String]) -> Result<Vec<Arc<Check>>, Failur
     let configured = if !targets.is_empty() && targets.iter().all(is_url) {
         Vec::new()
     } else {
-        let mut checks = load::load(global.config.as_deref())?.config.checks;
-        checks.retain(|check| !check.is_push());
-        checks
+        load::load(global.config.as_deref())?.config.checks
     };
     if targets.is_empty() {
-        return Ok(configured);
+        let asked = configured.into_iter().filter(|check| !check.is_push());
+        return Ok(asked.collect());
     }
     targets
         .iter()
@@ -114,9 +113,23 @@ fn checks(global: &Global, targets: &[String]) -> Result<Vec<Arc<Check>>, Failur
             let found = configured
                 .iter()
                 .find(|check| check.name.as_str() == target);
-            found.cloned().ok_or_else(|| unknown(target, &configured))
+            match found {
+                Some(check) if check.is_push() => Err(not_asked(target)),
+                Some(check) => Ok(Arc::clone(check)),
+                None => Err(unknown(target, &configured)),
+            }
         })
         .collect()
+}
+
+fn not_asked(target: &str) -> Failure {
+    Failure {
+        exit: Exit::Usage,
+        error: anyhow::anyhow!("`{target}` cannot be asked: its job reports by itself"),
+        hint: Some(format!(
+            "`supercheck status {target}` shows what it last said"
+        )),
+    }
 }
 
 fn unknown(target: &str, configured: &[Arc<Check>]) -> Failure {

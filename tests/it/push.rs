@@ -155,6 +155,9 @@ async fn what_is_no_report_is_refused_with_a_hint() {
         err.contains("reports by itself") && err.contains("supercheck.push.backup"),
         "{err}"
     );
+    let (code, _, err) = run(&mut daemon.command(&["check", "backup"]));
+    assert_eq!(code, 64, "{err}");
+    assert!(err.contains("reports by itself"), "{err}");
     let js = nats.jetstream().await;
     js.publish("supercheck.requests.backup", "".into())
         .await
