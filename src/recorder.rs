@@ -11,9 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
-    sync::{Notify, SetOnce, watch},
+    sync::{Notify, SetOnce},
     time::Instant,
 };
 
@@ -27,7 +26,8 @@ use crate::{
     store::{
         Link, Store, StoreError, Trouble,
         read::Known,
-        write::{Failure, Object, Record, Sent},
+        write::{Failure, Object, Record},
+        writer::Writer,
     },
     tally::{Counter, Durations},
 };
@@ -64,7 +64,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn note(&self, began: Instant, result: &Result<(), Unstored>) {
+    fn note(&self, began: Instant, result: &Result<(), StoreError>) {
         match result {
             Ok(()) => self.stored.note(began.elapsed(), 1),
             Err(_) => self.failed.count(),
@@ -245,37 +245,47 @@ impl Waiting {
 /// it still does.
 pub async fn store(recorder: Recorder, store: Store, pulse: Pulse) {
     let mut link = store.link();
-    let mut sent = FuturesUnordered::new();
+    let mut writer = match Writer::open(&store).await {
+        Ok(writer) => writer,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "nothing can be stored");
+            return;
+        }
+    };
     let mut delay = MIN_DELAY;
     let mut trouble = Telling::default();
     loop {
         pulse.stall().await;
-        let ready = *link.borrow_and_update() == Link::Ready;
+        let now = *link.borrow_and_update();
+        if now == Link::Away {
+            // No answer will come. It is written again when NATS is back.
+            for (waiting, _) in writer.lost() {
+                recorder.figures.failed.count();
+                recorder.settle(waiting, false);
+            }
+        }
         // A failure holds back new writes until the delay is over.
         let held = trouble.until.filter(|until| *until > Instant::now());
-        let open = ready && held.is_none() && sent.len() < WINDOW;
+        let open = now == Link::Ready && held.is_none() && writer.len() < WINDOW;
         if open && let Some(waiting) = recorder.take() {
             if outrun(&store, &waiting).await {
                 recorder.settle(waiting, true);
-                continue;
+            } else {
+                let record = record(&store, &waiting);
+                writer.send(&record, (waiting, Instant::now())).await;
             }
-            let began = Instant::now();
-            let result = store.send(&record(&store, &waiting)).await;
-            sent.push(acknowledged(waiting, began, result, link.clone()));
             continue;
         }
         tokio::select! {
-            Some((waiting, began, result)) = sent.next() => {
+            Some(((waiting, began), result)) = writer.next() => {
                 recorder.figures.note(began, &result);
                 recorder.settle(waiting, !retry(&result));
                 match result {
-                    // It is written again as soon as NATS is back.
-                    Err(Unstored::Lost) => {}
                     Ok(()) => {
                         delay = MIN_DELAY;
                         trouble.over();
                     }
-                    Err(Unstored::Refused(error)) => {
+                    Err(error) => {
                         trouble.tell(&error, delay);
                         delay = (delay * 2).min(MAX_DELAY);
                         store.look_for(error.trouble);
@@ -309,40 +319,11 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// Why a record is not stored.
-enum Unstored {
-    /// The server said so, or did not answer.
-    Refused(StoreError),
-    /// The connection went before the answer, which will never come.
-    Lost,
-}
-
-async fn acknowledged(
-    waiting: Waiting,
-    began: Instant,
-    sent: Result<Sent, StoreError>,
-    mut link: watch::Receiver<Link>,
-) -> (Waiting, Instant, Result<(), Unstored>) {
-    let stored = async {
-        match sent {
-            Ok(sent) => sent.stored().await,
-            Err(error) => Err(error),
-        }
-    };
-    let result = tokio::select! {
-        result = stored => result.map_err(Unstored::Refused),
-        _ = link.wait_for(|link| *link == Link::Away) => Err(Unstored::Lost),
-    };
-    (waiting, began, result)
-}
-
 /// A report that the server will never take is not offered again.
-fn retry(result: &Result<(), Unstored>) -> bool {
-    match result {
-        Ok(()) => false,
-        Err(Unstored::Lost) => true,
-        Err(Unstored::Refused(error)) => error.trouble != Trouble::TooLarge,
-    }
+fn retry(result: &Result<(), StoreError>) -> bool {
+    result
+        .as_ref()
+        .is_err_and(|error| error.trouble != Trouble::TooLarge)
 }
 
 fn record(store: &Store, waiting: &Waiting) -> Record {

@@ -34,6 +34,7 @@ pub mod taken;
 pub mod trouble;
 pub mod wanted;
 pub mod write;
+pub mod writer;
 
 pub use connection::{Link, connect};
 pub use trouble::{StoreError, Trouble};

@@ -377,7 +377,7 @@ impl Worker {
                 .filter(|_| self.store.is_fresh(summary.checked_at, crate::clock::now()))
                 .map(|name| write::Object { name, body: answer }),
         };
-        Ok(self.store.send(&again).await?.stored().await?)
+        Ok(self.store.write(&again).await?)
     }
 
     fn object(&self, check: &str) -> Option<String> {

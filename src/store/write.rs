@@ -7,16 +7,14 @@
 //! together: a third of the server's work, and a reader always finds a whole
 //! object.
 
-use async_nats::{
-    HeaderMap,
-    jetstream::{context::PublishAckFuture, publish::PublishAck},
-};
+use async_nats::{HeaderMap, jetstream::publish::PublishAck};
 use bytes::Bytes;
 
 use super::{
     FAILURE_BUCKET, KV_BUCKET, OBJECT_BUCKET, Store, StoreError, history,
     object::{self, Meta},
     trouble,
+    writer::Writer,
 };
 use crate::clock::Timestamp;
 
@@ -58,60 +56,57 @@ pub struct Object {
     pub body: Bytes,
 }
 
-/// A record on its way: everything is sent, nothing acknowledged yet.
+/// One message of a record.
 #[derive(Debug)]
-pub struct Sent {
-    check: String,
-    acks: Vec<PublishAckFuture>,
+pub(super) struct Message {
+    pub(super) subject: String,
+    pub(super) headers: Option<HeaderMap>,
+    pub(super) body: Bytes,
 }
 
 impl Store {
-    /// Sends `record`; [`Sent::stored`] waits for the acknowledgements.
-    ///
-    /// Records sent one after the other are stored in that order.
+    /// Writes one record and waits until the server has stored all of it.
     ///
     /// # Errors
-    /// When the connection takes no more, or a message is too large.
-    pub async fn send(&self, record: &Record) -> Result<Sent, StoreError> {
-        let mut acks = Vec::with_capacity(4);
+    /// The first refusal, or that no answer came in time.
+    pub async fn write(&self, record: &Record) -> Result<(), StoreError> {
+        let mut writer = Writer::open(self).await?;
+        writer.send(record, ()).await;
+        writer.next().await.map_or(Ok(()), |((), stored)| stored)
+    }
+
+    /// What `record` is on the wire, in the order in which it is sent.
+    pub(super) fn messages(&self, record: &Record) -> Result<Vec<Message>, StoreError> {
+        let mut messages = Vec::with_capacity(4);
         if let Some(object) = &record.object {
             let chunks = Chunks::Added(nuid::next().to_string());
-            self.send_object(OBJECT_BUCKET, object, chunks, &mut acks)
-                .await?;
+            self.object_messages(OBJECT_BUCKET, object, chunks, &mut messages)?;
         }
         if let Some(failure) = &record.failure {
-            self.send_failure(&record.check, failure, &mut acks).await?;
+            self.failure_messages(&record.check, failure, &mut messages)?;
         }
-        let subject = format!("$KV.{KV_BUCKET}.{}", record.check);
-        acks.push(
-            self.publish(&record.check, subject, None, record.summary.clone())
-                .await?,
-        );
+        messages.push(Message {
+            subject: format!("$KV.{KV_BUCKET}.{}", record.check),
+            headers: None,
+            body: record.summary.clone(),
+        });
         if self.settings.history.enabled {
             let mut headers = HeaderMap::new();
             headers.insert("Nats-Msg-Id", record.run.as_str());
-            let subject = history::subject(&record.check);
-            acks.push(
-                self.publish(
-                    &record.check,
-                    subject,
-                    Some(headers),
-                    record.summary.clone(),
-                )
-                .await?,
-            );
+            messages.push(Message {
+                subject: history::subject(&record.check),
+                headers: Some(headers),
+                body: record.summary.clone(),
+            });
         }
-        Ok(Sent {
-            check: record.check.clone(),
-            acks,
-        })
+        Ok(messages)
     }
 
-    async fn send_failure(
+    fn failure_messages(
         &self,
         check: &str,
         failure: &Failure,
-        acks: &mut Vec<PublishAckFuture>,
+        messages: &mut Vec<Message>,
     ) -> Result<(), StoreError> {
         let object = Object {
             name: check.to_owned(),
@@ -119,8 +114,7 @@ impl Store {
         };
         let place = u8::from(failure.second);
         let chunks = Chunks::Replaced(format!("{}-{check}-{place}", self.writer));
-        self.send_object(FAILURE_BUCKET, &object, chunks, acks)
-            .await
+        self.object_messages(FAILURE_BUCKET, &object, chunks, messages)
     }
 
     /// Stores one report, and waits until it is stored.
@@ -138,18 +132,18 @@ impl Store {
 
     /// The chunks go first: one connection and one stream keep their order,
     /// so a meta is never there before its chunks.
-    async fn send_object(
+    fn object_messages(
         &self,
         bucket: &str,
         object: &Object,
         chunks: Chunks,
-        acks: &mut Vec<PublishAckFuture>,
+        messages: &mut Vec<Message>,
     ) -> Result<(), StoreError> {
         let (token, mut first) = match chunks {
             Chunks::Added(token) => (token, None),
             Chunks::Replaced(token) => (token, Some(rollup())),
         };
-        let limit = self.client.server_info().max_payload;
+        let limit = self.client.max_payload();
         // Room for headers; a server that has not told its limit takes chunks
         // of the usual size.
         let size = if limit > 2048 {
@@ -166,20 +160,20 @@ impl Store {
             crate::clock::now(),
         );
         for chunk in object::chunks(&object.body, size) {
-            let subject = object::chunk_subject(bucket, &token);
-            acks.push(
-                self.publish(&object.name, subject, first.take(), chunk)
-                    .await?,
-            );
+            messages.push(Message {
+                subject: object::chunk_subject(bucket, &token),
+                headers: first.take(),
+                body: chunk,
+            });
         }
         let meta = serde_json::to_vec(&meta).map_err(|error| {
             StoreError::new("encode an object's meta", trouble::Trouble::Other, error)
         })?;
-        let subject = object::meta_subject(bucket, &object.name);
-        acks.push(
-            self.publish(&object.name, subject, Some(rollup()), meta.into())
-                .await?,
-        );
+        messages.push(Message {
+            subject: object::meta_subject(bucket, &object.name),
+            headers: Some(rollup()),
+            body: meta.into(),
+        });
         Ok(())
     }
 
@@ -191,31 +185,14 @@ impl Store {
         body: Bytes,
     ) -> Result<PublishAck, StoreError> {
         let doing = subject.clone();
-        let ack = self.publish(&doing, subject, Some(headers), body).await?;
-        ack.await.map_err(|error| {
+        let stored = async {
+            let sent = self.js.publish_with_headers(subject, headers, body).await?;
+            sent.await
+        };
+        stored.await.map_err(|error| {
             let trouble = trouble::of_publish(&error);
             self.look_for(trouble);
             StoreError::new(format!("publish `{doing}`"), trouble, error)
-        })
-    }
-
-    async fn publish(
-        &self,
-        what: &str,
-        subject: String,
-        headers: Option<HeaderMap>,
-        body: Bytes,
-    ) -> Result<PublishAckFuture, StoreError> {
-        let sent = match headers {
-            Some(headers) => self.js.publish_with_headers(subject, headers, body).await,
-            None => self.js.publish(subject, body).await,
-        };
-        sent.map_err(|error| {
-            StoreError::new(
-                format!("store `{what}`"),
-                trouble::of_publish(&error),
-                error,
-            )
         })
     }
 
@@ -239,31 +216,4 @@ fn rollup() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Rollup", "sub");
     headers
-}
-
-impl Sent {
-    /// Waits until the server has stored everything.
-    ///
-    /// # Errors
-    /// The first refusal, or that no answer came in time.
-    pub async fn stored(self) -> Result<(), StoreError> {
-        let mut failed = None;
-        for ack in self.acks {
-            let ack: Result<PublishAck, _> = ack.await;
-            if let Err(error) = ack {
-                failed.get_or_insert(error);
-            }
-        }
-        match failed {
-            None => Ok(()),
-            Some(error) => {
-                let trouble = trouble::of_publish(&error);
-                Err(StoreError::new(
-                    format!("store the report of `{}`", self.check),
-                    trouble,
-                    error,
-                ))
-            }
-        }
-    }
 }

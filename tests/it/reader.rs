@@ -74,13 +74,7 @@ async fn a_thousand_overwrites_under_hammering_readers() {
         let store = store(&nats).await;
         // More than one chunk, so that a torn read would show.
         let size = 160 * 1024;
-        store
-            .send(&record(0, size))
-            .await
-            .unwrap()
-            .stored()
-            .await
-            .unwrap();
+        store.write(&record(0, size)).await.unwrap();
         let url = nats.url();
         let foreign: Vec<_> = Client::had()
             .into_iter()
@@ -106,13 +100,7 @@ async fn a_thousand_overwrites_under_hammering_readers() {
             })
         };
         for n in 1..=OVERWRITES {
-            store
-                .send(&record(n, size))
-                .await
-                .unwrap()
-                .stored()
-                .await
-                .unwrap();
+            store.write(&record(n, size)).await.unwrap();
             written.store(n, Ordering::SeqCst);
         }
         let reads = ours.await.unwrap();

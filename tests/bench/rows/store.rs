@@ -14,6 +14,7 @@ use supercheck::{
         Store,
         connection::connect_now,
         write::{Object, Record},
+        writer::Writer,
     },
 };
 
@@ -45,7 +46,7 @@ pub async fn store(length: Length, figures: &mut Figures) {
     let (mut ours, mut put) = (Values::default(), Values::default());
     for _ in 0..length.windows.max(3) {
         put.0.push(rate(length.window, |n| theirs.put(n)).await);
-        ours.0.push(rate(length.window, |n| send(&store, n)).await);
+        ours.0.push(written(&store, length.window).await);
     }
     let row = "storing, 64 at once";
     let times = super::ratio(&ours, &put);
@@ -76,9 +77,9 @@ fn report(n: u64) -> (String, Bytes, Bytes) {
     (name, vec![b'r'; 1_400].into(), vec![b's'; 560].into())
 }
 
-async fn send(store: &Store, n: u64) {
+fn record(n: u64) -> Record {
     let (check, body, summary) = report(n);
-    let record = Record {
+    Record {
         object: Some(Object {
             name: format!("http://127.0.0.1:8080/{check}"),
             body,
@@ -87,8 +88,25 @@ async fn send(store: &Store, n: u64) {
         check,
         summary,
         run: format!("run-{n}-{:?}", Instant::now()),
-    };
-    store.send(&record).await.unwrap().stored().await.unwrap();
+    }
+}
+
+/// How many records a second are stored, so many under way at once.
+async fn written(store: &Store, time: Duration) -> f64 {
+    let mut writer = Writer::open(store).await.unwrap();
+    let began = Instant::now();
+    let (mut sent, mut done) = (0u64, 0u64);
+    loop {
+        while began.elapsed() < time && writer.len() < AT_ONCE {
+            writer.send(&record(sent), ()).await;
+            sent += 1;
+        }
+        let Some(((), stored)) = writer.next().await else {
+            return done as f64 / began.elapsed().as_secs_f64();
+        };
+        stored.unwrap();
+        done += 1;
+    }
 }
 
 struct Theirs {
