@@ -49,6 +49,8 @@ use signals::{Heard, Signals};
 
 /// Scheduling waits this long for what an earlier daemon stored.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many checks may start at one instant.
+const CROWD: u64 = 64;
 /// With `--fast-start` every check runs once within this time of the start.
 const FAST_START: Duration = Duration::from_millis(1500);
 /// With `--require-nats`, the embedded server must be usable within this time.
@@ -189,6 +191,11 @@ impl Daemon {
         }
         let layout = Layout {
             tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
+            // Instances agree on slots whatever else each of them checks.
+            crowd: match config.scheduler.mode {
+                Mode::Local => CROWD,
+                Mode::Shared => 0,
+            },
             fast_start: config
                 .scheduler
                 .fast_start

@@ -43,8 +43,30 @@ pub struct Layout {
     /// Starts are on a grid of this many milliseconds, so that one wake-up
     /// serves many checks; zero for none.
     pub tick: u64,
+    /// Where more checks than this share a tick, it is divided, so that none
+    /// starts late because of the others; zero never divides.
+    pub crowd: u64,
     /// Also run every check once within this many milliseconds of the start.
     pub fast_start: Option<u64>,
+}
+
+impl Layout {
+    /// How finely a tick is divided for checks of these intervals: the
+    /// milliseconds from one place to the next.
+    pub fn grain(&self, intervals: impl IntoIterator<Item = u64>) -> u64 {
+        // Checks in a million ticks, which is exact enough.
+        let million = 1_000_000u64;
+        let shares = intervals
+            .into_iter()
+            .map(|interval| (self.tick * million).checked_div(interval).unwrap_or(0));
+        let mut crowd = shares.sum::<u64>() / million;
+        let mut grain = self.tick;
+        while self.crowd > 0 && crowd > self.crowd && grain > 1 {
+            crowd /= 2;
+            grain /= 2;
+        }
+        grain
+    }
 }
 
 impl<T: Clone> Schedule<T> {
@@ -56,11 +78,17 @@ impl<T: Clone> Schedule<T> {
     ) -> Self {
         // Key: interval, then the first start at or after `now`.
         let mut together = BTreeMap::<(u64, u64), Vec<T>>::new();
+        let checks: Vec<_> = checks
+            .into_iter()
+            .map(|(name, interval, check)| {
+                let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+                (name, interval.max(1), check)
+            })
+            .collect();
+        let grain = layout.grain(checks.iter().map(|(_, interval, _)| *interval));
         for (name, interval, check) in checks {
-            let interval = u64::try_from(interval.as_millis())
-                .unwrap_or(u64::MAX)
-                .max(1);
-            let phase = phase(name, interval, layout.tick);
+            let phase =
+                phase(name, interval, layout.tick) + within(name, interval, layout.tick, grain);
             let first = next_slot(now, interval, phase);
             if let Some(spread) = layout.fast_start.map(|spread| spread.min(interval)) {
                 let once = now.saturating_add(phase.checked_rem(spread).unwrap_or(0));
@@ -116,6 +144,17 @@ pub fn phase(name: &str, interval: u64, tick: u64) -> u64 {
         Some(places) if places > 1 => (hash % places) * tick,
         _ => hash % interval.max(1),
     }
+}
+
+/// A check's place within its tick, in steps of `grain`: zero when the tick is
+/// not divided. A finer grain moves no check by more than the coarser one.
+pub fn within(name: &str, interval: u64, tick: u64, grain: u64) -> u64 {
+    let places = interval.checked_div(tick).unwrap_or(0);
+    if places <= 1 || grain >= tick {
+        return 0;
+    }
+    let place = (spread(name) / places) % tick;
+    place - place % grain.max(1)
 }
 
 /// The first `phase + k × interval` that is not before `now`.

@@ -6,6 +6,7 @@ use super::*;
 
 const GRID: Layout = Layout {
     tick: 50,
+    crowd: 0,
     fast_start: None,
 };
 
@@ -78,6 +79,7 @@ fn a_late_call_within_the_interval_misses_nothing() {
 fn a_fast_start_runs_everything_once_early_and_then_keeps_the_slots() {
     let layout = Layout {
         tick: 50,
+        crowd: 0,
         fast_start: Some(1_000),
     };
     let names = ["a", "b", "c", "d", "e", "f"];
@@ -124,7 +126,7 @@ proptest! {
         now in 0u64..2_000_000_000_000,
         delays in prop::collection::vec(0u64..300_000, 1..40),
     ) {
-        let layout = Layout { tick, fast_start: None };
+        let layout = Layout { tick, crowd: 0, fast_start: None };
         let mut schedule =
             Schedule::new([(name.as_str(), Duration::from_millis(interval), ())], layout, now);
         let phase = phase(&name, interval, tick);
@@ -145,6 +147,44 @@ proptest! {
             }
             // Every slot up to now was either taken or counted as missed.
             prop_assert_eq!(slots, (clock - first) / interval + 1);
+        }
+    }
+}
+
+#[test]
+fn a_crowded_tick_is_divided_and_no_check_leaves_its_tick() {
+    let layout = Layout { crowd: 64, ..GRID };
+    let grain = |checks, interval| layout.grain(std::iter::repeat_n(interval, checks));
+    assert_eq!(grain(10_000, 10_000), 50, "50 in a tick are no crowd");
+    assert_eq!(grain(10_000, 1_000), 6, "500 are");
+    assert_eq!(grain(1_000_000, 1_000), 1);
+    assert_eq!(GRID.grain(std::iter::repeat_n(1_000, 10_000)), 50);
+
+    let names: Vec<_> = (0..10_000).map(|n| format!("c{n}")).collect();
+    let checks = names
+        .iter()
+        .map(|name| (name.as_str(), Duration::from_secs(1), name.as_str()));
+    let mut schedule = Schedule::new(checks, layout, 0);
+    let (mut started, mut most) = (0, 0);
+    while let Some(due) = schedule.next_due().filter(|due| *due < 1_000) {
+        let due = schedule.take_due(due).unwrap();
+        for name in due.members {
+            assert_eq!(due.slot / 50 * 50, phase(name, 1_000, 50));
+        }
+        started += due.members.len();
+        most = most.max(due.members.len());
+    }
+    assert_eq!(started, 10_000);
+    assert!(most <= 2 * 64, "{most} at one instant");
+}
+
+#[test]
+fn a_finer_grain_moves_a_check_by_less_than_the_coarser_one() {
+    for name in ["api", "search", "c1", "c2", "c3"] {
+        let at = |grain| within(name, 10_000, 50, grain);
+        assert_eq!(at(50), 0);
+        for (coarse, fine) in [(50, 25), (25, 12), (12, 6), (6, 3), (3, 1)] {
+            assert!(at(fine).abs_diff(at(coarse)) < coarse, "{name}");
         }
     }
 }

@@ -13,10 +13,16 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use supercheck::schedule::{self, Layout};
+
 use super::target::Came;
 
-/// The grid of starts, as it is unless configured.
-const TICK: u64 = 50;
+/// How the daemon lays out starts, unless configured.
+const LAYOUT: Layout = Layout {
+    tick: 50,
+    crowd: 64,
+    fast_start: None,
+};
 
 /// What is asked, how often.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +84,11 @@ impl Plan {
         );
         // One host is asked by all of them.
         config.push_str("[scheduler]\nper_host = 512\n");
+        let grain = LAYOUT.grain((0..self.checks).map(|_| self.interval));
         for n in 0..self.checks {
             let name = format!("c{n}");
-            let phase = supercheck::schedule::phase(&name, self.interval, TICK);
+            let phase = schedule::phase(&name, self.interval, LAYOUT.tick)
+                + schedule::within(&name, self.interval, LAYOUT.tick, grain);
             let url = match &target.dead {
                 Some(dead) if n < self.dead => format!("http://127.2.0.1:{dead}/{n}"),
                 _ => self.url(&target.port, n, phase),
