@@ -111,6 +111,7 @@ impl Announcer {
         check.announced = Some(announced);
         if let Some(run) = run {
             check.waiting.retain(|summary| summary.run != run);
+            check.waiting.shrink_to_fit();
         }
         drop(noticed);
         self.announced.notify_waiters();

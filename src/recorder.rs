@@ -120,7 +120,7 @@ impl Recorder {
             failure: run.fails().then(|| Arc::clone(run)),
             second: false,
             run: run.id().to_owned(),
-            checked_at: run.report.summary.checked_at,
+            checked_at: run.summary.checked_at,
             interval: run.check.interval,
             stored: Arc::clone(&run.stored),
         });
@@ -328,7 +328,7 @@ fn retry(result: &Result<(), StoreError>) -> bool {
 
 fn record(store: &Store, waiting: &Waiting) -> Record {
     let now = clock::now();
-    let fresh = |run: &&Arc<Run>| store.is_fresh(run.report.summary.checked_at, now);
+    let fresh = |run: &&Arc<Run>| store.is_fresh(run.summary.checked_at, now);
     let object = waiting.whole.as_ref().filter(fresh).and_then(|run| {
         let body = match store.settings().object_content {
             ObjectContent::Report => Some(run.encoded.report.clone()),

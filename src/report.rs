@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{clock::Timestamp, observation::Certificate};
 
@@ -165,13 +166,72 @@ pub struct Details {
     pub supercheck: Maker,
 }
 
-/// A report and its summary in their wire form, each encoded once.
+/// A report and its summary in their wire form, encoded once: the summary is
+/// how the report begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The summary's JSON.
-    pub summary: Bytes,
     /// The report's JSON.
     pub report: Bytes,
+    /// How much of it is the summary, up to its closing brace.
+    head: usize,
+}
+
+impl Encoded {
+    /// A report of which the first `head` bytes are its summary, unclosed.
+    pub const fn new(report: Bytes, head: usize) -> Self {
+        Self { report, head }
+    }
+
+    /// The summary's JSON.
+    pub fn summary(&self) -> Bytes {
+        let head = self.report.get(..self.head).unwrap_or_default();
+        [head, b"}"].concat().into()
+    }
+
+    /// The answer's body as it stands in the report.
+    pub fn body(&self) -> Option<Bytes> {
+        let shown: Shown<'_> = serde_json::from_slice(&self.report).ok()?;
+        let body = shown.response?.body.get();
+        Some(self.report.slice_ref(body.as_bytes()))
+    }
+
+    /// The report in at most `limit` bytes: as much of the body as fits, as
+    /// text, marked by `body_cut`.
+    pub fn within(&self, limit: usize) -> Bytes {
+        const MARK: &[u8] = br#","body_cut":true"#;
+        if self.report.len() <= limit {
+            return self.report.clone();
+        }
+        let Some(body) = self.body() else {
+            return self.report.clone();
+        };
+        // A character may take six bytes in JSON, and the quotes are two.
+        let frame = self.report.len() - body.len() + MARK.len() + 2;
+        let mut room = limit.saturating_sub(frame) / 6;
+        let text = str::from_utf8(&body).unwrap_or_default();
+        while !text.is_char_boundary(room) {
+            room -= 1;
+        }
+        let (kept, _) = text.split_at(room);
+        let kept = serde_json::to_vec(kept).unwrap_or_default();
+        let start = body.as_ptr().addr() - self.report.as_ptr().addr();
+        let before = self.report.get(..start).unwrap_or_default();
+        let after = self.report.get(start + body.len()..).unwrap_or_default();
+        [before, &kept, MARK, after].concat().into()
+    }
+}
+
+/// The body in an encoded report.
+#[derive(Deserialize)]
+struct Shown<'a> {
+    #[serde(borrow)]
+    response: Option<ShownBody<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ShownBody<'a> {
+    #[serde(borrow)]
+    body: &'a RawValue,
 }
 
 impl Report {
@@ -181,42 +241,20 @@ impl Report {
     /// # Errors
     /// Never for a report made by this program: every map has string keys.
     pub fn encode(&self) -> serde_json::Result<Encoded> {
-        let summary = serde_json::to_vec(&self.summary)?;
-        let details = serde_json::to_vec(&self.details)?;
-        let mut report = Vec::with_capacity(summary.len() + details.len());
-        report.extend_from_slice(summary.strip_suffix(b"}").unwrap_or(&summary));
-        report.push(b',');
-        report.extend_from_slice(details.strip_prefix(b"{").unwrap_or(&details));
-        Ok(Encoded {
-            summary: summary.into(),
-            report: report.into(),
-        })
-    }
-
-    /// Writes the report's JSON in at most `limit` bytes: as much of the body
-    /// as fits, as text, marked by `body_cut`.
-    pub fn encode_within(&self, limit: usize) -> Bytes {
-        let mut cut = self.clone();
-        let Some(response) = &mut cut.details.response else {
-            return self.encode().map(|whole| whole.report).unwrap_or_default();
-        };
-        let body = std::mem::take(&mut response.body);
-        response.body_cut = true;
-        let frame = cut.encode().map_or(0, |frame| frame.report.len());
-        // A character may take six bytes in JSON.
-        let mut room = limit.saturating_sub(frame) / 6;
-        let text = body.get();
-        while room > 0 && !text.is_char_boundary(room.min(text.len())) {
-            room -= 1;
+        /// Enough for a usual report.
+        const ROOM: usize = 4096;
+        let mut report = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut report, &self.summary)?;
+        report.pop();
+        let head = report.len();
+        serde_json::to_writer(&mut report, &self.details)?;
+        // Where the details' object opens, the summary's goes on.
+        if let Some(brace) = report.get_mut(head) {
+            *brace = b',';
         }
-        let (head, _) = text.split_at(room.min(text.len()));
-        if let (Some(response), Ok(head)) = (
-            &mut cut.details.response,
-            serde_json::value::to_raw_value(head),
-        ) {
-            response.body = head;
-        }
-        cut.encode().map(|cut| cut.report).unwrap_or_default()
+        // Of its own size: many are kept.
+        let report = Bytes::copy_from_slice(&report);
+        Ok(Encoded { report, head })
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::{OnceCell, SetOnce};
 
 use crate::{
     check::Check,
-    report::{Encoded, Report, Verdict},
+    report::{Encoded, Report, Summary, Verdict},
 };
 
 /// A finished run: its check, its record, the record's JSON, and how far it
@@ -16,10 +16,13 @@ use crate::{
 pub struct Run {
     /// The check that ran.
     pub check: Arc<Check>,
-    /// Its record.
-    pub report: Report,
-    /// The record's JSON.
+    /// What its record says in short.
+    pub summary: Summary,
+    /// The record's JSON. Of each check one is kept, so the record itself is
+    /// not.
     pub encoded: Encoded,
+    /// Whether the target sent JSON.
+    json: bool,
     /// Set when it is stored, or a newer run of its check took its place.
     pub stored: Arc<SetOnce<()>>,
     /// Set when its answer is kept for those who ask again.
@@ -30,10 +33,12 @@ pub struct Run {
 impl Run {
     /// A run that has just ended.
     pub fn new(check: Arc<Check>, report: Report, encoded: Encoded) -> Self {
+        let response = report.details.response;
         Self {
             check,
-            report,
+            summary: report.summary,
             encoded,
+            json: response.is_some_and(|response| response.json),
             stored: Arc::default(),
             kept: OnceCell::new(),
             answer: OnceLock::new(),
@@ -42,13 +47,12 @@ impl Run {
 
     /// Its id.
     pub fn id(&self) -> &str {
-        &self.report.summary.run
+        &self.summary.run
     }
 
     /// Whether it says that its target fails.
     pub fn fails(&self) -> bool {
-        let summary = &self.report.summary;
-        summary.verdict == Verdict::Fail && summary.held.is_none()
+        self.summary.verdict == Verdict::Fail && self.summary.held.is_none()
     }
 
     /// The report in at most `limit` bytes: a longer body is cut, and marked so.
@@ -56,18 +60,12 @@ impl Run {
         if self.encoded.report.len() <= limit {
             return self.encoded.report.clone();
         }
-        let cut = || self.report.encode_within(limit);
+        let cut = || self.encoded.within(limit);
         self.answer.get_or_init(cut).clone()
     }
 
     /// The target's own JSON, byte for byte, when it sent some.
     pub fn document(&self) -> Option<Bytes> {
-        let response = self
-            .report
-            .details
-            .response
-            .as_ref()
-            .filter(|response| response.json)?;
-        Some(Bytes::copy_from_slice(response.body.get().as_bytes()))
+        self.encoded.body().filter(|_| self.json)
     }
 }

@@ -297,7 +297,7 @@ impl Runner {
                 run: None,
             };
             if let Some(run) = runner.run(&cell, trigger).await {
-                let summary = &run.report.summary;
+                let summary = &run.summary;
                 if let Some(until) = summary.held_back_until {
                     tracing::info!(check = summary.check, %until, "the target asks to be left alone");
                 }
@@ -378,7 +378,7 @@ impl Runner {
             Ok(encoded) => {
                 let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
                 if !cell.check.is_ad_hoc() {
-                    self.announcer.notice(&run.report.summary, before);
+                    self.announcer.notice(&run.summary, before);
                 }
                 Some(run)
             }
@@ -408,7 +408,7 @@ impl Drop for Landing<'_> {
             state.waiters.clear();
             return;
         };
-        state.recent.ran(&run.report.summary);
+        state.recent.ran(&run.summary);
         state.latest = Some(Arc::clone(&run));
         state.adopted = None;
         state.news = Some(Instant::now());

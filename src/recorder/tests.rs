@@ -57,10 +57,9 @@ fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
         supercheck: Maker::this(),
     };
     let check: Check = check(name, "http://localhost/");
-    let encoded = Encoded {
-        summary: Bytes::from(name.to_owned()),
-        report: Bytes::from(vec![0; size]),
-    };
+    let mut report = name.as_bytes().to_vec();
+    report.resize(size, 0);
+    let encoded = Encoded::new(report.into(), name.len());
     Arc::new(Run::new(
         Arc::new(check),
         Report { summary, details },
@@ -116,7 +115,7 @@ fn beyond_the_bound_summaries_are_kept_without_their_reports() {
     let kept: Vec<_> = std::iter::from_fn(|| recorder.take()).collect();
     let names: Vec<_> = kept.iter().map(|kept| kept.check.as_str()).collect();
     assert_eq!(names, ["b", "c", "d", "e", "f"]);
-    assert_eq!(kept[3].summary, "e");
+    assert_eq!(kept[3].summary, "e}");
     assert!(kept[3].whole.is_none() && is(&kept[4], &newer));
     for kept in kept {
         recorder.settle(kept, true);

@@ -77,10 +77,33 @@ fn the_encoded_report_is_the_summary_and_the_details_in_one_object() {
     let encoded = report.encode().unwrap();
     let value: serde_json::Value = serde_json::from_slice(&encoded.report).unwrap();
     assert_eq!(value, serde_json::to_value(&report).unwrap());
-    let back: Summary = serde_json::from_slice(&encoded.summary).unwrap();
+    let back: Summary = serde_json::from_slice(&encoded.summary()).unwrap();
     assert_eq!(back, report.summary);
     let from_report: Summary = serde_json::from_slice(&encoded.report).unwrap();
     assert_eq!(from_report, report.summary);
+}
+
+#[test]
+fn a_report_is_cut_at_its_body_to_fit() {
+    for (body, json) in [
+        ("\"ä\"".repeat(300), false),
+        (format!("[\"{}\"]", "ä".repeat(300)), true),
+    ] {
+        let encoded = report(&body, json).encode().unwrap();
+        assert_eq!(encoded.within(usize::MAX), encoded.report);
+        for limit in [encoded.report.len() - 1, 1000, 0] {
+            let cut = encoded.within(limit);
+            let value: serde_json::Value = serde_json::from_slice(&cut).unwrap();
+            let response = &value["response"];
+            assert_eq!(response["body_cut"], true);
+            let kept = response["body"].as_str().expect("text");
+            let whole = encoded.body().unwrap();
+            assert!(whole.starts_with(kept.as_bytes()));
+            assert!(limit < 1000 || cut.len() <= limit && !kept.is_empty());
+            let summary: Summary = serde_json::from_slice(&cut).unwrap();
+            assert_eq!(serde_json::to_vec(&summary).unwrap(), encoded.summary());
+        }
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) standing: Option<Standing>,
     pub(super) latest: Option<Arc<Run>>,
     /// What an earlier daemon or another instance left, until a newer run ends.
-    pub(super) adopted: Option<Summary>,
+    pub(super) adopted: Option<Box<Summary>>,
     /// When a run was last heard of, here or elsewhere.
     pub(super) news: Option<Instant>,
     /// Starts that were due and did not happen.
@@ -54,12 +54,12 @@ impl State {
     fn take_up(&mut self, stored: &Summary) {
         self.standing = Some(Standing::of(stored));
         self.recent.saw(stored);
-        self.adopted = Some(stored.clone());
+        self.adopted = Some(Box::new(stored.clone()));
     }
 
     pub(super) fn newest(&self) -> Option<&Summary> {
-        let latest = self.latest.as_ref().map(|run| &run.report.summary);
-        [latest, self.adopted.as_ref()]
+        let latest = self.latest.as_ref().map(|run| &run.summary);
+        [latest, self.adopted.as_deref()]
             .into_iter()
             .flatten()
             .max_by_key(|summary| summary.checked_at)
@@ -92,7 +92,7 @@ impl Cell {
     /// Notes the newest run.
     pub(super) fn put(&self, run: &Arc<Run>) {
         let mut state = self.lock();
-        state.recent.ran(&run.report.summary);
+        state.recent.ran(&run.summary);
         state.latest = Some(Arc::clone(run));
         state.adopted = None;
     }
@@ -178,7 +178,7 @@ impl Cell {
         let mut state = self.lock();
         if state.latest.is_none() {
             state.recent.go_on_from(stored);
-            state.adopted = Some(stored.clone());
+            state.adopted = Some(Box::new(stored.clone()));
         }
         let stored = Standing::of(stored);
         match &mut state.standing {

@@ -94,7 +94,7 @@ async fn a_run_becomes_a_report_that_is_kept_and_offered() {
     bench.done().await;
     assert!(!cell.in_flight());
     let run = cell.latest().unwrap();
-    let summary = &run.report.summary;
+    let summary = &run.summary;
     assert_eq!(
         (summary.verdict, summary.status),
         (Verdict::Pass, Status::Up)
@@ -120,9 +120,9 @@ async fn a_target_that_is_down_is_a_report_too() {
     bench.start(&cell);
     bench.done().await;
     let run = cell.latest().unwrap();
-    assert_eq!(run.report.summary.verdict, Verdict::Fail);
-    assert_eq!(run.report.summary.message, "connection refused");
-    assert!(run.report.details.response.is_none());
+    assert_eq!(run.summary.verdict, Verdict::Fail);
+    assert_eq!(run.summary.message, "connection refused");
+    assert!(run.encoded.body().is_none());
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_check_never_overlaps_itself_not_even_when_it_is_changed() {
     target.asked(2).await;
     assert!(target.requests()[1].starts_with("GET /v2 "));
     bench.done().await;
-    assert_eq!(new.latest().unwrap().report.summary.consecutive, 2);
+    assert_eq!(new.latest().unwrap().summary.consecutive, 2);
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
     let cell = first.cell("api", &gone);
     first.start(&cell);
     first.done().await;
-    let mut stored = cell.latest().unwrap().report.summary.clone();
+    let mut stored = cell.latest().unwrap().summary.clone();
     assert_eq!(stored.status, Status::Down);
     stored.since = clock::Timestamp::from_millis(1);
 
@@ -241,7 +241,7 @@ async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
     for (bench, cell) in [(second, restarted), (first, cell)] {
         bench.start(&cell);
         bench.done().await;
-        let summary = cell.latest().unwrap().report.summary.clone();
+        let summary = cell.latest().unwrap().summary.clone();
         assert_eq!((summary.since, summary.consecutive), (stored.since, 2));
     }
 }

@@ -90,7 +90,7 @@ pub async fn report(
     if let Some(run) = cell.latest()
         && newest.as_ref().is_some_and(|newest| newest.run == run.id())
     {
-        let lease = Lease::of(Some(&run.report.summary));
+        let lease = Lease::of(Some(&run.summary));
         return Ok(answer(
             &headers,
             run.encoded.report.clone(),

@@ -265,10 +265,9 @@ impl Desk {
         let now = clock::now();
         let newest = cell.newest().map(|summary| summary.run);
         let known = match cell.latest() {
-            Some(run) if newest.as_deref() == Some(run.id()) => Some((
-                run.report.summary.clone(),
-                run.answer(self.store.max_answer()),
-            )),
+            Some(run) if newest.as_deref() == Some(run.id()) => {
+                Some((run.summary.clone(), run.answer(self.store.max_answer())))
+            }
             // An earlier daemon, or another instance, may have left something.
             Some(_) | None => self.left(&cell).await.map_err(away)?,
         };
@@ -359,7 +358,7 @@ impl Drop for Leaving<'_> {
 /// The newest run, if it is no older than `max_age`.
 fn young(cell: &Cell, max_age: Duration) -> Option<Arc<Run>> {
     let run = cell.latest()?;
-    (clock::now().since(run.report.summary.checked_at) <= max_age).then_some(run)
+    (clock::now().since(run.summary.checked_at) <= max_age).then_some(run)
 }
 
 /// NATS did not take or give something.
