@@ -7,7 +7,7 @@ use tokio::sync::{OnceCell, SetOnce};
 
 use crate::{
     check::Check,
-    report::{Encoded, Report, Summary, Verdict},
+    report::{Details, Encoded, Report, Summary, Verdict},
 };
 
 /// A finished run: its check, its record, the record's JSON, and how far it
@@ -18,11 +18,10 @@ pub struct Run {
     pub check: Arc<Check>,
     /// What its record says in short.
     pub summary: Summary,
-    /// The record's JSON. Of each check one is kept, so the record itself is
-    /// not.
+    /// The rest of its record.
+    pub details: Details,
+    /// The record's JSON.
     pub encoded: Encoded,
-    /// Whether the target sent JSON.
-    json: bool,
     /// Set when it is stored, or a newer run of its check took its place.
     pub stored: Arc<SetOnce<()>>,
     /// Set when its answer is kept for those who ask again.
@@ -33,12 +32,11 @@ pub struct Run {
 impl Run {
     /// A run that has just ended.
     pub fn new(check: Arc<Check>, report: Report, encoded: Encoded) -> Self {
-        let response = report.details.response;
         Self {
             check,
             summary: report.summary,
             encoded,
-            json: response.is_some_and(|response| response.json),
+            details: report.details,
             stored: Arc::default(),
             kept: OnceCell::new(),
             answer: OnceLock::new(),
@@ -66,6 +64,7 @@ impl Run {
 
     /// The target's own JSON, byte for byte, when it sent some.
     pub fn document(&self) -> Option<Bytes> {
-        self.encoded.body().filter(|_| self.json)
+        let response = self.details.response.as_ref()?;
+        self.encoded.body().filter(|_| response.json)
     }
 }

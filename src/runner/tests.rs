@@ -298,11 +298,9 @@ async fn a_run_asks_again_until_an_attempt_does_not_fail() {
         let failed = json["failed_attempts"].as_array();
         assert_eq!(failed.map_or(0, Vec::len), attempts - 1);
         for attempt in failed.into_iter().flatten() {
-            assert_eq!(
-                attempt["message"],
-                "HTTP status 503, expected 200 to 299"
-            );
-            let at: Timestamp = serde_json::from_value(attempt["at"].clone()).unwrap();
+            assert_eq!(attempt["message"], "HTTP status 503, expected 200 to 299");
+            let at: crate::clock::Timestamp =
+                serde_json::from_value(attempt["at"].clone()).unwrap();
             let pause = summary.checked_at.since(at);
             assert!(pause >= cell.check.attempts.delay, "{pause:?}");
         }

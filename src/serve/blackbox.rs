@@ -114,7 +114,7 @@ fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
 }
 
 fn details(page: &mut Exposition, run: &Run) {
-    let details = &run.report.details;
+    let details = &run.details;
     let phases = details.phases_ms;
     page.metric(
         "probe_http_duration_seconds",

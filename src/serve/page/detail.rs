@@ -120,7 +120,7 @@ pub fn html(face: &Face, cell: &Arc<Cell>, now: Timestamp) -> String {
         Some(_) | None => String::new(),
     };
     let latest = cell.latest();
-    let details = latest.as_ref().map(|run| &run.report.details);
+    let details = latest.as_ref().map(|run| &run.details);
     let document = details.and_then(|details| details.document.as_ref());
     let mut findings: Vec<_> = details
         .into_iter()
