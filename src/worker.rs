@@ -236,7 +236,7 @@ impl Worker {
                     name: run.check.object.clone(),
                     body: run.encoded.report.clone(),
                 };
-                let checked_at = run.report.summary.checked_at;
+                let checked_at = run.summary.checked_at;
                 self.store_visit(object, checked_at).await?;
                 Ok(record)
             }

@@ -299,8 +299,7 @@ async fn a_run_asks_again_until_an_attempt_does_not_fail() {
         assert_eq!(failed.map_or(0, Vec::len), attempts - 1);
         for attempt in failed.into_iter().flatten() {
             assert_eq!(attempt["message"], "HTTP status 503, expected 200 to 299");
-            let at: crate::clock::Timestamp =
-                serde_json::from_value(attempt["at"].clone()).unwrap();
+            let at: clock::Timestamp = serde_json::from_value(attempt["at"].clone()).unwrap();
             let pause = summary.checked_at.since(at);
             assert!(pause >= cell.check.attempts.delay, "{pause:?}");
         }
@@ -316,7 +315,7 @@ async fn a_target_that_asks_to_be_left_alone_is_and_whoever_asks_for_it_gets_a_r
     let cell = bench.cell("api", &target.url("/"));
     assert_eq!(bench.start(&cell), Started::Yes);
     let first = bench.runner.join(&cell, 0).unwrap().await.unwrap();
-    let summary = &first.report.summary;
+    let summary = &first.summary;
     // Not for a day, but for ten intervals.
     let until = summary.checked_at + 10 * cell.check.interval;
     assert_eq!(summary.held_back_until, Some(until));
@@ -342,7 +341,7 @@ async fn a_target_that_answers_well_or_asks_for_less_than_an_interval_is_not_lef
         for _ in 0..2 {
             assert_eq!(bench.start(&cell), Started::Yes);
             let joined = bench.runner.join(&cell, 0).unwrap().await.unwrap();
-            assert_eq!(joined.report.summary.held_back_until, None);
+            assert_eq!(joined.summary.held_back_until, None);
         }
     }
 }

@@ -122,12 +122,12 @@ impl Store {
     /// # Errors
     /// When the server does not take it.
     pub async fn put(&self, object: &Object) -> Result<(), StoreError> {
-        let mut acks = Vec::with_capacity(2);
+        let mut messages = Vec::with_capacity(2);
         let chunks = Chunks::Added(nuid::next().to_string());
-        self.send_object(OBJECT_BUCKET, object, chunks, &mut acks)
-            .await?;
-        let check = object.name.clone();
-        Sent { check, acks }.stored().await
+        self.object_messages(OBJECT_BUCKET, object, chunks, &mut messages)?;
+        let mut writer = Writer::open(self).await?;
+        writer.send_as(&object.name, Ok(messages), ()).await;
+        writer.next().await.map_or(Ok(()), |((), stored)| stored)
     }
 
     /// The chunks go first: one connection and one stream keep their order,

@@ -93,16 +93,27 @@ impl<T> Writer<T> {
     /// Sends `record`. Records sent one after the other are stored in that
     /// order; [`Writer::next`] tells of `what`.
     pub async fn send(&mut self, record: &Record, what: T) {
+        let messages = self.store.messages(record);
+        self.send_as(&record.check, messages, what).await;
+    }
+
+    /// Sends the messages of `check`.
+    pub(super) async fn send_as(
+        &mut self,
+        check: &str,
+        messages: Result<Vec<Message>, StoreError>,
+        what: T,
+    ) {
         self.sent += 1;
         let mut under_way = UnderWay {
             what,
-            check: record.check.clone(),
+            check: check.to_owned(),
             left: 0,
             failed: None,
             given_up_at: Instant::now() + ACK_TIMEOUT,
         };
         let reply = Subject::from(format!("{}{}", self.inbox, self.sent));
-        match self.store.messages(record) {
+        match messages {
             Ok(messages) => self.publish(messages, &reply, &mut under_way).await,
             Err(error) => under_way.failed = Some(error),
         }

@@ -160,7 +160,7 @@ fn observation() -> Observation {
             body: Bytes::from_static(DOCUMENT.as_bytes()),
             truncated: false,
             remote: None,
-            redirects: 0,
+            redirects: Vec::new(),
         }),
         failure: None,
         certificate: None,
