@@ -8,15 +8,12 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    process::{Pid, Signal, kill_process},
-    thread::{LinkNameSpaceType, move_into_link_name_space},
-};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
     command::{Ended, good, run},
-    folder, wait,
+    folder, network, wait,
 };
 
 /// A booted machine, turned off and thrown away when dropped.
@@ -52,8 +49,7 @@ impl Machine {
             _root: copy,
         };
         machine.leader = wait::until("the machine's init", async || {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-            let child: i32 = children.split_whitespace().next()?.parse().ok()?;
+            let child = network::child_of(pid)?;
             let name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
             (name.trim() == "systemd").then_some(child)
         })
@@ -94,20 +90,9 @@ impl Machine {
         asked.await;
     }
 
-    /// Does `work` on a thread that sees the machine's network in place of
-    /// ours.
+    /// Does `work` in its network.
     pub fn inside<T: Send>(&self, work: impl AsyncFnOnce() -> T + Send) -> T {
-        let network = fs::File::open(format!("/proc/{}/ns/net", self.leader)).unwrap();
-        let thread = move || {
-            use std::os::fd::AsFd as _;
-            move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-                .block_on(work())
-        };
-        std::thread::scope(|scope| scope.spawn(thread).join().unwrap())
+        network::inside(self.leader, work)
     }
 }
 

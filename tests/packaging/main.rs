@@ -9,6 +9,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a test that panics has done its work; real time is what it waits for"
 )]
@@ -21,7 +22,10 @@ mod tools;
 mod wait;
 
 mod command;
+mod engine;
+mod image;
 mod machine;
+mod network;
 mod service;
 
 /// Where `tests/run --packaging` has put roots, packages and programs.

@@ -28,7 +28,7 @@ async fn the_debian_package_installs_a_service_that_is_kept_running() {
 
 /// A booted machine that shares the packages and a nats-server.
 async fn machine() -> Option<(Machine, tempfile::TempDir)> {
-    let (root, package) = (made("root")?, made("supercheck.deb")?);
+    let (root, package) = (made("debian")?, made("supercheck.deb")?);
     let server = crate::tools::nats_server(crate::tools::VERSIONS[0])?;
     let share = tempfile::tempdir().unwrap();
     let within = |name: &str| share.path().join(name);
