@@ -26,6 +26,7 @@ pub mod flags;
 pub mod history;
 pub mod ledger;
 pub mod object;
+pub mod permissions;
 pub mod queue;
 pub mod read;
 pub mod rollups;

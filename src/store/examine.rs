@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     KV_BUCKET, Store, StoreError, Trouble,
     buckets::{self, Drift},
+    permissions,
     wanted::{Wanted, kv_stream, wanted},
 };
 use crate::{clock, error::Chain};
@@ -69,7 +70,19 @@ impl Store {
     pub async fn examine(&self, largest_body: usize, fix: bool) -> Vec<Finding> {
         let mut findings = vec![self.server(), self.payload(largest_body)];
         if fix {
-            findings.push(self.mend().await);
+            let mended = tokio::select! {
+                mended = self.mend() => mended,
+                refusal = self.refused() => Err(refusal),
+            };
+            match mended {
+                Ok(mended) => findings.push(mended),
+                Err(error) => {
+                    findings.push(self.of_trouble(&error));
+                    if no_answers(&error) {
+                        return findings;
+                    }
+                }
+            }
         }
         let mut usable = true;
         for Wanted { config, .. } in wanted(self.settings()) {
@@ -90,17 +103,28 @@ impl Store {
                 }
                 Err(error) => {
                     usable = false;
-                    findings.push(of_trouble(&error));
+                    findings.push(self.of_trouble(&error));
                     if no_answers(&error) {
-                        break;
+                        return findings;
                     }
                 }
             }
         }
+        findings.extend(self.permissions().await);
         if usable {
             findings.push(self.write_and_clock().await);
         }
         findings
+    }
+
+    /// What does not work, and what helps: of a missing permission, the line
+    /// that gives it.
+    pub(super) fn of_trouble(&self, error: &StoreError) -> Finding {
+        let found = Chain(error).to_string();
+        let line = (error.trouble == Trouble::Denied)
+            .then(|| permissions::line(&found, self.settings()))
+            .flatten();
+        Finding::bad(found, line.as_deref().or(error.hint()))
     }
 
     /// Which subjects of the stream we may not publish to. What is tried asks
@@ -119,7 +143,7 @@ impl Store {
             findings.extend(match refused {
                 // That it is another stream is an answer.
                 Some(error) if error.trouble == Trouble::Other => None,
-                Some(error) => Some(of_trouble(&error)),
+                Some(error) => Some(self.of_trouble(&error)),
                 None => None,
             });
         }
@@ -161,18 +185,15 @@ impl Store {
         }
     }
 
-    async fn mend(&self) -> Finding {
-        match self.fix_all().await {
-            Ok(fixed) if fixed.is_empty() => Finding::good("nothing to fix"),
-            Ok(fixed) => {
-                let list: Vec<_> = fixed.iter().map(ToString::to_string).collect();
-                Finding::good(format!("fixed: {}", list.join("; ")))
-            }
-            Err(error) => Finding::bad(format!("cannot fix: {}", Chain(&error)), error.hint()),
+    async fn mend(&self) -> Result<Finding, StoreError> {
+        let fixed = self.fix_all().await?;
+        if fixed.is_empty() {
+            return Ok(Finding::good("nothing to fix"));
         }
+        let list: Vec<_> = fixed.iter().map(ToString::to_string).collect();
+        Ok(Finding::good(format!("fixed: {}", list.join("; "))))
     }
 
-    /// What is found of a bucket, and whether it can be used.
     async fn bucket(
         &self,
         config: &async_nats::jetstream::stream::Config,
@@ -185,7 +206,7 @@ impl Store {
         };
         let drift = match buckets::compare(&info.config, config) {
             Ok(drift) => drift,
-            Err(error) => return Ok((vec![of_trouble(&error)], false)),
+            Err(error) => return Ok((vec![self.of_trouble(&error)], false)),
         };
         let (messages, bytes) = (info.state.messages, info.state.bytes);
         let holds = format!("`{name}` holds {messages} messages, {bytes} bytes");
@@ -245,20 +266,10 @@ impl Store {
     }
 }
 
-/// What does not work; of a missing permission the error itself says which.
-fn of_trouble(error: &StoreError) -> Finding {
-    let hint = if error.trouble == Trouble::Denied {
-        Some("give the user of `nats.url` or `nats.credentials` this permission")
-    } else {
-        error.hint()
-    };
-    Finding::bad(Chain(error).to_string(), hint)
-}
-
 /// Whether no request will be answered: there is nothing more to learn then.
 fn no_answers(error: &StoreError) -> bool {
     let on_the_inbox = error.cause.to_string().contains("for Subscription");
-    error.trouble == Trouble::Away || on_the_inbox
+    matches!(error.trouble, Trouble::Away | Trouble::NoJetStream) || on_the_inbox
 }
 
 fn of_drift(drift: &Drift) -> Finding {

@@ -134,3 +134,38 @@ async fn two_daemons_never_share_a_store() {
         "{err}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_state_directory_is_a_backup() {
+    let target = Target::start().await;
+    let config = config(&target, "127.0.0.1:0");
+    let mut daemon = Daemon::serve(&config);
+    daemon.ready().await;
+    let history = async |daemon: &Daemon| {
+        let url = url(daemon).await;
+        let mut command = daemon.command(&["history", "api", "--json"]);
+        let (code, out, err) = run(command.env("SUPERCHECK_NATS__URL", url));
+        assert_eq!(code, 0, "{err}");
+        out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = wait::until("a history", async || {
+        let history = history(&daemon).await;
+        (history.len() >= 3).then_some(history)
+    })
+    .await;
+    assert_eq!(daemon.stop().await.code(), Some(0));
+
+    let restored = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(daemon.state())
+        .arg(restored.path())
+        .status();
+    assert!(copied.unwrap().success());
+    drop(daemon);
+    let state = restored.path().join("state").display().to_string();
+    let daemon = Daemon::serve_with(&config, &[], &[("STATE_DIRECTORY", &state)]);
+    daemon.ready().await;
+    let after = history(&daemon).await;
+    assert_eq!(after[..before.len()], before[..]);
+}

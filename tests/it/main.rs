@@ -43,6 +43,7 @@ mod quickstart;
 mod reach;
 mod reader;
 mod requests;
+mod roles;
 mod service_manager;
 mod shared;
 mod shutdown;

@@ -1,5 +1,5 @@
 //! Installed for real: the Debian package on a real systemd, the images on a
-//! real container engine.
+//! real container engine, and the manifests against Kubernetes' schemas.
 //!
 //! `tests/run --packaging` gets what this needs, as root, and runs it. What a
 //! machine cannot do is said by name.
@@ -25,6 +25,7 @@ mod command;
 mod engine;
 mod image;
 mod machine;
+mod manifests;
 mod network;
 mod service;
 
