@@ -41,12 +41,15 @@ const OF_CONSUMERS: [&str; 3] = [
 /// account.
 const OF_QUEUES: [&str; 2] = ["$JS.ACK.%.>", "$JS.ACK.*.*.%.>"];
 
-/// The endpoints, the service's own ones, the results, and the summaries of
-/// other instances.
-const SUBSCRIBE: [&str; 6] = [
+/// The endpoints, the service's own ones, the results, and what other instances
+/// store.
+const SUBSCRIBE: [&str; 9] = [
     "supercheck.check",
     "supercheck.get",
     "supercheck.list",
+    "supercheck.push.*",
+    "supercheck.maintenance.*",
+    "$KV.supercheck_maintenance.*",
     "supercheck.results.*",
     "$SRV.>",
     "$KV.supercheck_kv.*",

@@ -9,6 +9,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use crate::support::{
     daemon::{Daemon, run},
     nats::Nats,
+    operator::Operator,
     target::Target,
     tools, wait,
 };
@@ -222,4 +223,56 @@ async fn the_daemon_runs_by_its_nkey_too() {
     daemon.ready().await;
     let (code, out, err) = run(&mut daemon.command(&["doctor"]));
     assert_eq!(code, 0, "{out}{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemon_runs_by_its_creds_too() {
+    let operator = Operator::new();
+    let nats = Nats::configured(&format!(
+        "jetstream {{ store_dir: \"%STORE%\" }}\nmax_control_line: 16KB\n{}",
+        operator.config()
+    ))
+    .await;
+    // The user is made as `nsc-user` would have nsc make it.
+    let script = tools::root().join("deploy/nats/nsc-user");
+    let printed = run(std::process::Command::new(script).arg("daemon")).1;
+    let list = |option: &str| {
+        let after = printed.split_once(&format!("{option} '")).unwrap().1;
+        after
+            .split('\'')
+            .next()
+            .unwrap()
+            .split(',')
+            .collect::<Vec<_>>()
+    };
+    let responses = printed.contains("--allow-pub-response=1 --response-ttl 2m");
+    let (publish, subscribe) = (list("--allow-pub"), list("--allow-sub"));
+    let home = tempfile::tempdir().unwrap();
+    let creds = home.path().join("daemon.creds");
+    fs::write(
+        &creds,
+        operator.credentials(&publish, &subscribe, responses),
+    )
+    .unwrap();
+
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\ncredentials = {creds:?}\ninbox_prefix = \"_INBOX_supercheck\"\n\
+         [scheduler]\nmode = \"shared\"\n[[check]]\nname = \"api\"\nurl = \"{}\"",
+        nats.url(),
+        target.url("/")
+    ));
+    daemon.ready().await;
+    let (code, out, err) = run(&mut daemon.command(&["doctor"]));
+    assert_eq!(code, 0, "{out}{err}");
+    // It answers whoever may ask.
+    let asker = operator.credentials(&["supercheck.check"], &["_INBOX_asker.>"], false);
+    let asker = ConnectOptions::with_credentials(&asker)
+        .unwrap()
+        .custom_inbox_prefix("_INBOX_asker")
+        .connect(nats.url())
+        .await
+        .unwrap();
+    let answer = asker.request("supercheck.check", "api".into()).await;
+    assert!(answer.unwrap().headers.is_none(), "answered, not refused");
 }

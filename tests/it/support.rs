@@ -6,6 +6,7 @@ pub mod clients;
 pub mod daemon;
 pub mod nats;
 pub mod proof;
+pub mod operator;
 pub mod proxy;
 pub mod scene;
 pub mod stage;
