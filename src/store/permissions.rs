@@ -7,7 +7,7 @@ use std::{future::Future, time::Duration};
 use async_nats::jetstream::stream::Config;
 
 use super::{
-    HISTORY_STREAM, OBJECT_BUCKET, REQUEST_STREAM, SLOT_STREAM, Store, StoreError,
+    EVENT_STREAM, HISTORY_STREAM, OBJECT_BUCKET, REQUEST_STREAM, SLOT_STREAM, Store, StoreError,
     examine::Finding,
     wanted::{Wanted, object_stream, wanted},
 };
@@ -77,7 +77,7 @@ fn of_stream(config: &Config) -> Vec<String> {
     let name = config.name.as_str();
     let queue = [REQUEST_STREAM, SLOT_STREAM].contains(&name);
     let mut forms = OF_STREAMS.to_vec();
-    if queue || name == HISTORY_STREAM {
+    if queue || [HISTORY_STREAM, EVENT_STREAM].contains(&name) {
         forms.extend(OF_CONSUMERS);
     }
     if queue {
