@@ -32,8 +32,9 @@ const OF_STREAMS: [&str; 6] = [
     "$JS.API.DIRECT.GET.%.>",
 ];
 /// And of those that are consumed.
-const OF_CONSUMERS: [&str; 3] = [
+const OF_CONSUMERS: [&str; 4] = [
     "$JS.API.CONSUMER.INFO.%.*",
+    "$JS.API.CONSUMER.CREATE.%",
     "$JS.API.CONSUMER.CREATE.%.>",
     "$JS.API.CONSUMER.MSG.NEXT.%.*",
 ];
