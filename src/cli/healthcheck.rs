@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Failure, Global, connect, load, out};
 use crate::{
+    check::Trust,
     config::{self, Config},
     error::Exit,
     probe::{Prober, ProberSettings},
@@ -29,14 +30,14 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let timeout = options.timeout;
     out::block_on(async {
         match &config.http.listen {
-            Some(listen) => readyz(listen, timeout).await,
+            Some(listen) => readyz(listen, config.http.tls_cert.is_some(), timeout).await,
             None => answers(&config, timeout).await,
         }
     })
 }
 
 /// What the daemon says of itself over HTTP.
-async fn readyz(listen: &str, timeout: Duration) -> Result<Exit, Failure> {
+async fn readyz(listen: &str, tls: bool, timeout: Duration) -> Result<Exit, Failure> {
     let bug = |error: String| Failure::new(Exit::Bug, anyhow::Error::msg(error));
     let Some(address) = reachable(listen) else {
         let error = "the port is picked by the system, so it is not known here";
@@ -46,8 +47,11 @@ async fn readyz(listen: &str, timeout: Duration) -> Result<Exit, Failure> {
             hint: Some("give `http.listen` a port".to_owned()),
         });
     };
-    let url = format!("http://{address}/readyz");
-    let check = config::ad_hoc(&url).map_err(bug)?;
+    let scheme = if tls { "https" } else { "http" };
+    let url = format!("{scheme}://{address}/readyz");
+    let mut check = config::ad_hoc(&url).map_err(bug)?;
+    // The certificate is for the name that others use.
+    check.target.route.trust = Trust::Any;
     let prober = Prober::new(&ProberSettings::default()).map_err(|error| bug(error.to_string()))?;
     let observation = prober.probe(&check.target, timeout).await;
     let (exit, said) = match (observation.response, observation.failure) {
