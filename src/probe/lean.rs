@@ -1,7 +1,6 @@
 //! The plain common case of HTTP, with little: a GET or HEAD over HTTP/1.1 in
-//! the clear. A kept connection holds no buffers, so that ten thousand hosts
-//! cost ten megabytes, and an exchange costs a third of what a whole HTTP
-//! client takes for it.
+//! the clear. A kept connection holds no buffers, so that idle ones of many
+//! hosts cost little, and an exchange costs less than a whole HTTP client's.
 //!
 //! Whatever is out of the ordinary is [`Asked::Odd`]: reqwest asks again, and
 //! has the target to itself for a while. So nothing needs to be told from here
