@@ -175,6 +175,8 @@ pub struct Scheduler {
     /// Probes that may start at one target host in a second; `None` for any
     /// number.
     pub per_host_rate: Option<u32>,
+    /// Scheduled runs start up to this long after their time, at random.
+    pub jitter: Duration,
     /// How long runs in flight may take when the daemon stops.
     pub grace: Duration,
     /// The daemon's name in reports.

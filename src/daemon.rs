@@ -18,14 +18,14 @@ use tracing::{info, warn};
 use crate::{
     announcer,
     check::CheckName,
-    config::{Config, Mode},
+    config::{Config, Mode, Scheduler},
     gate::Gate,
     probe::{Prober, ProberSettings},
     pulse::Pulse,
     recorder::{self, Recorder},
     roller,
     runner::{Limits, Runner},
-    schedule::Layout,
+    schedule::{Jitter, Layout},
     serve::{
         desk::Desk,
         http::{self, Face},
@@ -189,18 +189,7 @@ impl Daemon {
             let (store, cells) = (self.store.clone(), self.cells.subscribe());
             self.ground.spawn("roller", roller::roll(store, cells));
         }
-        let layout = Layout {
-            tick: u64::try_from(config.scheduler.tick.as_millis()).unwrap_or(u64::MAX),
-            // Instances agree on slots whatever else each of them checks.
-            crowd: match config.scheduler.mode {
-                Mode::Local => CROWD,
-                Mode::Shared => 0,
-            },
-            fast_start: config
-                .scheduler
-                .fast_start
-                .then(|| u64::try_from(FAST_START.as_millis()).unwrap_or(u64::MAX)),
-        };
+        let layout = layout(&config.scheduler);
         let (cells, runner) = (self.cells.subscribe(), Arc::clone(&self.runner));
         let sharing = (config.scheduler.mode == Mode::Shared).then(|| self.share());
         let stop = self.work.stop().clone();
@@ -328,6 +317,26 @@ impl Daemon {
                 "stopped with results that NATS did not take"
             );
         }
+    }
+}
+
+/// How the schedule lays out starts.
+fn layout(scheduler: &Scheduler) -> Layout {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // Instances agree on slots, and when each of them starts, whatever else
+    // they check; those that share nothing have nothing to agree on.
+    let (crowd, seed) = match scheduler.mode {
+        Mode::Local => (CROWD, fastrand::u64(..)),
+        Mode::Shared => (0, 0),
+    };
+    Layout {
+        tick: millis(scheduler.tick),
+        crowd,
+        fast_start: scheduler.fast_start.then(|| millis(FAST_START)),
+        jitter: Jitter {
+            most: millis(scheduler.jitter),
+            seed,
+        },
     }
 }
 

@@ -3,7 +3,8 @@
 //! A check's starts are at `phase + k × interval` since the Unix epoch, where
 //! the phase is a hash of its name: the same after every restart and on every
 //! instance. Checks that share interval and phase form one group, so 10,000
-//! checks cost a few hundred heap entries and one sleep.
+//! checks cost a few hundred heap entries and one sleep. With a [`Jitter`] each
+//! check is on its own.
 
 use std::{
     cmp::Reverse,
@@ -11,9 +12,15 @@ use std::{
     time::Duration,
 };
 
+mod jitter;
+
+pub use jitter::Jitter;
+
 /// The starts of a set of checks; `T` stands for a check.
 #[derive(Debug)]
 pub struct Schedule<T> {
+    jitter: Jitter,
+    /// When each group is due.
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     groups: Vec<Group<T>>,
 }
@@ -23,6 +30,10 @@ pub struct Schedule<T> {
 struct Group<T> {
     /// Milliseconds from start to start; zero for a group that is due once.
     interval: u64,
+    /// The next slot.
+    slot: u64,
+    /// What stands for its members when moments are drawn.
+    hash: u64,
     members: Vec<T>,
 }
 
@@ -31,8 +42,10 @@ struct Group<T> {
 pub struct Due<'a, T> {
     /// Which.
     pub members: &'a [T],
-    /// Since when, in milliseconds: their slot.
+    /// Their slot, in milliseconds.
     pub slot: u64,
+    /// Since when they are due: their slot, or a moment after it.
+    pub at: u64,
     /// How many earlier slots of theirs went by unused.
     pub missed: u64,
 }
@@ -48,6 +61,8 @@ pub struct Layout {
     pub crowd: u64,
     /// Also run every check once within this many milliseconds of the start.
     pub fast_start: Option<u64>,
+    /// How long after their slots starts come.
+    pub jitter: Jitter,
 }
 
 impl Layout {
@@ -76,8 +91,10 @@ impl<T: Clone> Schedule<T> {
         layout: Layout,
         now: u64,
     ) -> Self {
-        // Key: interval, then the first start at or after `now`.
-        let mut together = BTreeMap::<(u64, u64), Vec<T>>::new();
+        let jitter = layout.jitter;
+        // Key: interval, the first slot from `now` on, and what moments are
+        // drawn by, if they are.
+        let mut together = BTreeMap::<(u64, u64, u64), Vec<T>>::new();
         let checks: Vec<_> = checks
             .into_iter()
             .map(|(name, interval, check)| {
@@ -93,18 +110,42 @@ impl<T: Clone> Schedule<T> {
             if let Some(spread) = layout.fast_start.map(|spread| spread.min(interval)) {
                 let once = now.saturating_add(phase.checked_rem(spread).unwrap_or(0));
                 if once < first {
-                    together.entry((0, once)).or_default().push(check.clone());
+                    together
+                        .entry((0, once, 0))
+                        .or_default()
+                        .push(check.clone());
                 }
             }
-            together.entry((interval, first)).or_default().push(check);
+            let (first, hash) = if jitter.most == 0 {
+                (first, 0)
+            } else {
+                let hash = spread(name);
+                // The start of a slot that has gone by may be yet to come.
+                let before = first
+                    .checked_sub(interval)
+                    .filter(|slot| slot + jitter.moment(hash, interval, *slot) >= now);
+                (before.unwrap_or(first), hash)
+            };
+            let key = (interval, first, hash);
+            together.entry(key).or_default().push(check);
         }
         let mut heap = BinaryHeap::with_capacity(together.len());
         let mut groups = Vec::with_capacity(together.len());
-        for ((interval, first), members) in together {
-            heap.push(Reverse((first, groups.len())));
-            groups.push(Group { interval, members });
+        for ((interval, slot, hash), members) in together {
+            let at = slot.saturating_add(jitter.moment(hash, interval, slot));
+            heap.push(Reverse((at, groups.len())));
+            groups.push(Group {
+                interval,
+                slot,
+                hash,
+                members,
+            });
         }
-        Self { heap, groups }
+        Self {
+            jitter,
+            heap,
+            groups,
+        }
     }
 
     /// When the next check is due; `None` when there are no checks.
@@ -118,18 +159,25 @@ impl<T: Clone> Schedule<T> {
     /// interval late, the newest slot is the one taken, and those before it
     /// count as missed.
     pub fn take_due(&mut self, now: u64) -> Option<Due<'_, T>> {
-        let due = self.next_due().filter(|due| *due <= now)?;
-        let Reverse((_, index)) = self.heap.pop()?;
-        let group = self.groups.get(index)?;
-        let missed = (now - due).checked_div(group.interval).unwrap_or(0);
-        let slot = due + missed * group.interval;
-        if group.interval > 0 {
-            self.heap
-                .push(Reverse((slot.saturating_add(group.interval), index)));
+        self.next_due().filter(|due| *due <= now)?;
+        let Reverse((first, index)) = self.heap.pop()?;
+        let group = self.groups.get_mut(index)?;
+        let (interval, hash) = (group.interval, group.hash);
+        let start = |slot: u64| slot.saturating_add(self.jitter.moment(hash, interval, slot));
+        let (mut slot, mut at, mut missed) = (group.slot, first, 0);
+        if let Some(since) = (now - slot).checked_div(interval) {
+            // The newest one's moment may be yet to come.
+            let newest = slot + since * interval;
+            missed = since - u64::from(start(newest) > now);
+            slot += missed * interval;
+            at = start(slot);
+            group.slot = slot.saturating_add(interval);
+            self.heap.push(Reverse((start(group.slot), index)));
         }
         Some(Due {
             members: &group.members,
             slot,
+            at,
             missed,
         })
     }
@@ -163,12 +211,16 @@ pub fn next_slot(now: u64, interval: u64, phase: u64) -> u64 {
     phase + since.div_ceil(interval) * interval
 }
 
-/// FNV-1a, then `MurmurHash3`'s finaliser, since FNV's low bits alone are not
-/// even over names that differ in their last letters.
+/// FNV-1a, then mixed, since FNV's low bits alone are not even over names that
+/// differ in their last letters.
 fn spread(name: &str) -> u64 {
-    let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    mixed(name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    }))
+}
+
+/// `MurmurHash3`'s finaliser.
+const fn mixed(mut hash: u64) -> u64 {
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ (hash >> 33)

@@ -95,7 +95,7 @@ fn start_due(
     skipped: &mut Skipped,
 ) {
     while let Some(due) = schedule.take_due(now) {
-        let lag = Duration::from_millis(now.saturating_sub(due.slot));
+        let lag = Duration::from_millis(now.saturating_sub(due.at));
         runner.lag().note(lag, due.members.len() as u64);
         for cell in due.members {
             let mut missed = due.missed;

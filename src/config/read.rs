@@ -229,6 +229,7 @@ fn scheduler(mut fields: Fields<'_>, book: &mut Book) -> Scheduler {
         concurrency,
         per_host,
         per_host_rate: rate.filter(|rate| *rate > 0),
+        jitter: fields.duration("jitter", book).unwrap_or(Duration::ZERO),
         grace: fields
             .duration("grace", book)
             .unwrap_or(Duration::from_secs(10)),

@@ -116,6 +116,7 @@ pub const SETTINGS: &[Setting] = &[
     s("scheduler", "concurrency", Kind::Number, "512", "probes under way at once, in all"),
     s("scheduler", "per_host", Kind::Number, "16", "probes under way at once at one target host"),
     s("scheduler", "per_host_rate", Kind::Number, "0", "probes that may start at one target host in a second; 0: any number"),
+    s("scheduler", "jitter", Kind::Duration, "0s", "scheduled runs start up to this long after their time, at random, a tenth of the interval at most"),
     s("scheduler", "grace", Kind::Duration, "10s", "how long runs in flight may take at shutdown"),
     s("scheduler", "instance", Kind::Text, "<host>-<pid>", "the daemon's name in reports"),
     s("scheduler", "fast_start", Kind::Truth, "false", "run every check once within 1.5 s of the start"),

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use url::Url;
 
 use super::{
-    Config, Gate, LogFormat, Mode, Nats, ObjectContent, StoreSettings, SyncInterval,
+    Config, Gate, LogFormat, Mode, Nats, ObjectContent, Scheduler, StoreSettings, SyncInterval,
     check::{
         for_others,
         route::{FAMILIES, TRUST, VERSIONS},
@@ -39,20 +39,7 @@ pub fn show(config: &Config) -> String {
         },
     );
     out.text("filter", &config.log.filter);
-    let scheduler = &config.scheduler;
-    out.section("scheduler");
-    let mode = match scheduler.mode {
-        Mode::Local => "local",
-        Mode::Shared => "shared",
-    };
-    out.text("mode", mode);
-    out.plain("concurrency", scheduler.concurrency);
-    out.plain("per_host", scheduler.per_host);
-    out.plain("per_host_rate", scheduler.per_host_rate.unwrap_or(0));
-    out.duration("grace", scheduler.grace);
-    out.maybe("instance", scheduler.instance.as_deref());
-    out.plain("fast_start", scheduler.fast_start);
-    out.duration("tick", scheduler.tick);
+    show_scheduler(&config.scheduler, &mut out);
     show_gate(&config.gate, &mut out);
     show_store(&config.store, &mut out);
     for window in &config.maintenance {
@@ -62,6 +49,23 @@ pub fn show(config: &Config) -> String {
         show_check(check, &mut out);
     }
     out.text
+}
+
+fn show_scheduler(scheduler: &Scheduler, out: &mut Page) {
+    out.section("scheduler");
+    let mode = match scheduler.mode {
+        Mode::Local => "local",
+        Mode::Shared => "shared",
+    };
+    out.text("mode", mode);
+    out.plain("concurrency", scheduler.concurrency);
+    out.plain("per_host", scheduler.per_host);
+    out.plain("per_host_rate", scheduler.per_host_rate.unwrap_or(0));
+    out.duration("jitter", scheduler.jitter);
+    out.duration("grace", scheduler.grace);
+    out.maybe("instance", scheduler.instance.as_deref());
+    out.plain("fast_start", scheduler.fast_start);
+    out.duration("tick", scheduler.tick);
 }
 
 fn show_gate(gate: &Gate, out: &mut Page) {

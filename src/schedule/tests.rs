@@ -8,6 +8,7 @@ const GRID: Layout = Layout {
     tick: 50,
     crowd: 0,
     fast_start: None,
+    jitter: Jitter::NONE,
 };
 
 fn of(
@@ -81,6 +82,7 @@ fn a_fast_start_runs_everything_once_early_and_then_keeps_the_slots() {
         tick: 50,
         crowd: 0,
         fast_start: Some(1_000),
+        jitter: Jitter::NONE,
     };
     let names = ["a", "b", "c", "d", "e", "f"];
     let mut schedule = of(&names, 60_000, layout, 0);
@@ -126,7 +128,7 @@ proptest! {
         now in 0u64..2_000_000_000_000,
         delays in prop::collection::vec(0u64..300_000, 1..40),
     ) {
-        let layout = Layout { tick, crowd: 0, fast_start: None };
+        let layout = Layout { tick, ..GRID };
         let mut schedule =
             Schedule::new([(name.as_str(), Duration::from_millis(interval), ())], layout, now);
         let phase = phase(&name, interval, tick);
@@ -185,6 +187,90 @@ fn a_finer_grain_moves_a_check_by_less_than_the_coarser_one() {
         assert_eq!(at(50), 0);
         for (coarse, fine) in [(50, 25), (25, 12), (12, 6), (6, 3), (3, 1)] {
             assert!(at(fine).abs_diff(at(coarse)) < coarse, "{name}");
+        }
+    }
+}
+
+/// [`GRID`], with starts up to `most` milliseconds late.
+fn jittered(most: u64, seed: u64) -> Layout {
+    Layout {
+        jitter: Jitter { most, seed },
+        ..GRID
+    }
+}
+
+#[test]
+fn with_jitter_starts_come_within_it_and_slots_stay() {
+    for (most, bound) in [(300, 300), (60_000, 1_000)] {
+        let mut schedule = of(&["api"], 10_000, jittered(most, 7), 0);
+        let mut moments = Vec::new();
+        for _ in 0..200 {
+            let at = schedule.next_due().unwrap();
+            let due = schedule.take_due(at).unwrap();
+            assert_eq!((due.slot % 10_000, due.at, due.missed), (9_350, at, 0));
+            moments.push(at - due.slot);
+        }
+        assert!(moments.iter().all(|moment| *moment <= bound));
+        // At random: near both ends, and evenly.
+        let (least, greatest) = (moments.iter().min(), moments.iter().max());
+        assert!(least < Some(&(bound / 10)), "{least:?}");
+        assert!(greatest > Some(&(bound * 9 / 10)), "{greatest:?}");
+        let mean = moments.iter().sum::<u64>() / 200;
+        assert!(mean.abs_diff(bound / 2) < bound / 8, "{mean}");
+    }
+}
+
+#[test]
+fn checks_of_one_slot_and_other_seeds_start_at_other_moments() {
+    // Both are due at the same slots without it.
+    let names: Vec<_> = (0..20_000).map(|n| format!("c{n}")).collect();
+    let twin = names[1..]
+        .iter()
+        .find(|name| phase(name, 10_000, 50) == phase(&names[0], 10_000, 50))
+        .unwrap();
+    let starts_of = |seed| {
+        let both = [&names[0], twin];
+        let checks = both.map(|name| (name.as_str(), Duration::from_secs(10), ()));
+        let mut schedule = Schedule::new(checks, jittered(1_000, seed), 0);
+        let mut starts = Vec::new();
+        while starts.len() < 20 {
+            let at = schedule.next_due().unwrap();
+            let due = schedule.take_due(at).unwrap();
+            assert_eq!(due.members.len(), 1);
+            starts.push(at);
+        }
+        starts
+    };
+    assert_eq!(starts_of(1), starts_of(1), "instances of one seed agree");
+    assert_ne!(starts_of(1), starts_of(2));
+}
+
+proptest! {
+    #[test]
+    fn jitter_neither_drops_nor_repeats_a_slot_also_over_reloads(
+        interval in 100u64..100_000,
+        most in 0u64..20_000,
+        seed: u64,
+        now in 0u64..2_000_000_000_000,
+        steps in prop::collection::vec((1u64..300_000, any::<bool>()), 1..40),
+    ) {
+        let every = Duration::from_millis(interval);
+        let lay_out = |now| Schedule::new([("api", every, ())], jittered(most, seed), now);
+        let mut schedule = lay_out(now);
+        let (mut clock, mut before) = (now, None);
+        for (step, reload) in steps {
+            clock += step;
+            while let Some(due) = schedule.take_due(clock) {
+                prop_assert!(due.slot <= due.at && due.at <= clock);
+                prop_assert!(due.at - due.slot <= most.min(interval / 10));
+                if let Some(before) = before {
+                    prop_assert_eq!(due.slot, before + (1 + due.missed) * interval);
+                }
+                before = Some(due.slot);
+            }
+            if reload {
+                schedule = lay_out(clock + 1);
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ use supercheck::{
     config::{self, Sources},
     observation::{Observation, Phases, Response},
     report::Trigger,
-    schedule::{Layout, Schedule},
+    schedule::{Jitter, Layout, Schedule},
     store::object::{self, Meta},
     verdict::{
         Judge,
@@ -177,6 +177,7 @@ fn schedule(times: u64) {
         crowd: 64,
         fast_start: None,
     };
+        jitter: Jitter::NONE,
     let mut schedule = Schedule::new(checks, layout, 0);
     let mut started = 0;
     while started < times {

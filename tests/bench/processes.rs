@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use supercheck::schedule::{self, Layout};
+use supercheck::schedule::{self, Jitter, Layout};
 
 use super::target::Came;
 
@@ -22,6 +22,7 @@ const LAYOUT: Layout = Layout {
     tick: 50,
     crowd: 64,
     fast_start: None,
+    jitter: Jitter::NONE,
 };
 
 /// What is asked, how often.

@@ -113,14 +113,8 @@ fn what_is_shown_is_the_same_configuration() {
     ));
 }
 
-#[test]
-fn everything_is_filled_in_and_secrets_are_hidden() {
-    let text = "[nats]\nurl = \"nats://u:p@127.0.0.1\"\ntoken = \"t\"\n\n\
-                [defaults]\nheaders = { X-Key = \"k\" }\ntags = [\"eu\"]\n\n\
-                [[check]]\nname = \"api\"\nurl = \"https://u:p@api.example.com/?k=${env:KEY}\"\n\
-                object = \"api\"\nmax_latency = \"1500ms\"\n\
-                expect = ['status == 200', { cel = 'body.a == \"b\"', severity = \"warn\" }]\n";
-    let expected = r#"[nats]
+/// What is shown of a small configuration.
+const FILLED_IN: &str = r#"[nats]
 url = "nats://127.0.0.1"
 token = "…"
 require_tls = false
@@ -138,6 +132,7 @@ mode = "local"
 concurrency = 512
 per_host = 16
 per_host_rate = 0
+jitter = "0s"
 grace = "10s"
 fast_start = false
 tick = "50ms"
@@ -192,7 +187,15 @@ fail_after = 1
 recover_after = 1
 max_body = 1048576
 "#;
-    assert_eq!(show(&config(text, &[("KEY", "k")])), expected);
+
+#[test]
+fn everything_is_filled_in_and_secrets_are_hidden() {
+    let text = "[nats]\nurl = \"nats://u:p@127.0.0.1\"\ntoken = \"t\"\n\n\
+                [defaults]\nheaders = { X-Key = \"k\" }\ntags = [\"eu\"]\n\n\
+                [[check]]\nname = \"api\"\nurl = \"https://u:p@api.example.com/?k=${env:KEY}\"\n\
+                object = \"api\"\nmax_latency = \"1500ms\"\n\
+                expect = ['status == 200', { cel = 'body.a == \"b\"', severity = \"warn\" }]\n";
+    assert_eq!(show(&config(text, &[("KEY", "k")])), FILLED_IN);
 }
 
 proptest! {
