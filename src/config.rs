@@ -268,7 +268,7 @@ pub struct Requests {
     /// How many bytes the kept results may take together.
     pub keep_bytes: i64,
     /// Which URLs may be asked that no check is configured for.
-    pub allow: Allowance,
+    pub allow: Arc<Allowance>,
     /// Whether the operator set any of these bounds.
     pub set: bool,
 }
@@ -280,7 +280,7 @@ impl Default for Requests {
             max_bytes: 64 << 20,
             keep: Duration::from_secs(3600),
             keep_bytes: 256 << 20,
-            allow: Allowance::default(),
+            allow: Arc::default(),
             set: false,
         }
     }

@@ -21,6 +21,8 @@ pub struct Observation {
     /// The answer, when an HTTP head arrived; present beside a failure when
     /// the body broke off.
     pub response: Option<Response>,
+    /// How far the exchange got, when no HTTP head arrived.
+    pub reached: Option<Reached>,
     /// How the exchange failed, if it did.
     pub failure: Option<Failure>,
     /// The target's certificate, when the exchange was over TLS, also when it
@@ -76,6 +78,19 @@ impl Response {
         let at = u64::try_from(date.timestamp_millis()).ok()?;
         Some(Timestamp::from_millis(at).since(now))
     }
+}
+
+/// How far an exchange got that brought no HTTP answer, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reached {
+    /// The address that was connected to or, where there is one alone, dialled:
+    /// the proxy's, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub remote: Option<SocketAddr>,
+    /// The redirects that were followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redirects: Vec<Redirect>,
 }
 
 /// A redirect that was followed.

@@ -129,12 +129,15 @@ impl Prober {
                 during: seen.during(&trace),
             }),
         };
+        let (phases, certificate) = (seen.phases(&trace, ended_at), seen.shown(&trace));
+        let (response, reached) = seen.answer(&trace);
         Observation {
             started_at,
             latency: ended_at - started,
-            phases: seen.phases(&trace, ended_at),
-            certificate: seen.shown(&trace),
-            response: seen.into_response(),
+            phases,
+            certificate,
+            response,
+            reached,
             failure,
         }
     }

@@ -9,7 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{clock::Timestamp, observation::Certificate};
+use crate::{
+    clock::Timestamp,
+    observation::{Certificate, Reached},
+};
 
 mod details;
 mod status;
@@ -151,6 +154,9 @@ pub struct Details {
     /// The target's answer, when one came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<ShownResponse>,
+    /// How far the exchange got, when no HTTP answer came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reached: Option<Reached>,
     /// The answer read as a health document, when it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document: Option<Document>,

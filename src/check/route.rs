@@ -2,7 +2,8 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
-use super::{Network, Secret};
+use super::Secret;
+use crate::request::Allowance;
 
 /// How a target is reached. Targets with equal routes may share connections.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,9 +24,8 @@ pub struct Route {
     pub client: Option<ClientCertificate>,
     /// Every probe makes a connection of its own.
     pub fresh: bool,
-    /// Set for targets that nobody configured: they are asked at public
-    /// addresses only, and at those in these networks.
-    pub guard: Option<Arc<[Network]>>,
+    /// Set for targets that nobody configured: where they may lead.
+    pub guard: Option<Arc<Allowance>>,
 }
 
 /// Which of a name's addresses are asked.

@@ -1,7 +1,7 @@
 //! The sections `[store]`, `[requests]` and `[history]`: what is kept in NATS,
 //! for how long, and how much of it.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use super::{
     History, ObjectContent, Requests, StoreSettings,
@@ -77,7 +77,7 @@ fn requests(mut fields: Fields<'_>, book: &mut Book) -> Requests {
         max_bytes: bytes(&mut fields, "max_bytes", MORE, book).unwrap_or(default.max_bytes),
         keep: keep(&mut fields, book).unwrap_or(default.keep),
         keep_bytes: bytes(&mut fields, "keep_bytes", MORE, book).unwrap_or(default.keep_bytes),
-        allow: allowance(&mut fields, book),
+        allow: Arc::new(allowance(&mut fields, book)),
         set,
     };
     fields.finish(book);

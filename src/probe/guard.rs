@@ -1,5 +1,5 @@
-//! Addresses that nobody but the operator may have asked: those of this host,
-//! of its networks, and of the cloud's own services.
+//! Where nobody but the operator may have asked: URLs that he did not name, and
+//! addresses of this host, of its networks, and of the cloud's own services.
 //!
 //! The address that is judged is the one that is dialled: names are judged
 //! when they are looked up, addresses in URLs at every hop.
@@ -8,13 +8,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::Url;
 
-use crate::{check::Network, observation::Failure};
+use super::redirect;
+use crate::{check::Network, observation::Failure, request::Allowance};
 
-/// Judges where a URL leads, as far as it tells; names are judged later.
-pub(super) fn host(url: &Url, allowed: &[Network]) -> Result<(), Failure> {
+/// Judges a URL and where it leads, as far as it tells; names are judged later.
+pub(super) fn place(url: &Url, allowed: &Allowance) -> Result<(), Failure> {
+    if !allowed.takes(url) {
+        let shown = redirect::shown(url);
+        return Err(Failure::Forbidden(format!(
+            "it leads to `{shown}`, which `requests.allow_urls` does not name"
+        )));
+    }
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse().ok();
-    match address.and_then(|address| refused(address, allowed)) {
+    match address.and_then(|address| refused(address, &allowed.networks)) {
         None => Ok(()),
         Some(why) => Err(Failure::Forbidden(said(why))),
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     check::Target,
     error::Chain,
-    observation::{Certificate, Failure, Phase, Redirect, Response},
+    observation::{Certificate, Failure, Phase, Response},
 };
 
 /// Every answer says what it is; these are asked for first.
@@ -54,21 +54,20 @@ impl Http {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
-        let mut redirects = Vec::new();
         let hop = match self.lean.exchange(target, trace, seen).await? {
             Asked::Answered => return Ok(()),
             Asked::Odd => None,
             Asked::Redirected(status, location) => {
                 let next = Hop::first(target)?.next(status, Some(&location), target)?;
-                seen.leave(trace);
-                let to = next.as_ref().map(Hop::shown);
-                redirects.extend(to.map(|to| Redirect { status, to }));
+                if let Some(next) = &next {
+                    seen.leave(next.led_by(status), trace);
+                }
                 next
             }
         };
         let hop = hop.map_or_else(|| Hop::first(target), Ok)?;
         // The larger way is not in every probe's future.
-        Box::pin(self.follow(target, hop, redirects, trace, seen)).await
+        Box::pin(self.follow(target, hop, trace, seen)).await
     }
 
     /// Follows redirects by hand, so that each hop is seen and no header is
@@ -77,7 +76,6 @@ impl Http {
         &self,
         target: &Target,
         mut hop: Hop,
-        mut redirects: Vec<Redirect>,
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<(), Failure> {
@@ -85,12 +83,15 @@ impl Http {
         let pair = pair.map_err(|error| Failure::Forbidden(Chain(&error).to_string()))?;
         loop {
             if let Some(allowed) = &target.route.guard {
-                guard::host(&hop.url, allowed)?;
+                guard::place(&hop.url, allowed)?;
+            }
+            if target.route.proxy.is_none() {
+                trace.begins(&hop.url);
             }
             let began = Instant::now();
             let response = self.send(&pair, target, &hop, trace).await?;
             seen.certificate(certificate(&response, &hop, &pair));
-            seen.head(head(&response, redirects.clone()), began, trace);
+            seen.head(head(&response), began, trace);
             if target.max_redirects == 0 {
                 return read(response, target.max_body, seen).await;
             }
@@ -100,14 +101,12 @@ impl Http {
             let Some(next) = hop.next(status, location.as_deref(), target)? else {
                 return read(response, target.max_body, seen).await;
             };
-            if redirects.len() >= target.max_redirects as usize {
+            if seen.redirects() >= target.max_redirects as usize {
                 let (limit, last) = (target.max_redirects, next.shown());
                 let why = format!("more than {limit} in a row, the last to `{last}`");
                 return Err(Failure::Redirect(why));
             }
-            seen.leave(trace);
-            let to = next.shown();
-            redirects.push(Redirect { status, to });
+            seen.leave(next.led_by(status), trace);
             hop = next;
         }
     }
@@ -233,7 +232,7 @@ fn certificate(response: &reqwest::Response, hop: &Hop, pair: &Pair) -> Option<A
 }
 
 /// The answer as far as its head tells.
-fn head(response: &reqwest::Response, redirects: Vec<Redirect>) -> Response {
+fn head(response: &reqwest::Response) -> Response {
     let headers = response.headers().iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -247,7 +246,7 @@ fn head(response: &reqwest::Response, redirects: Vec<Redirect>) -> Response {
         body: Bytes::new(),
         truncated: false,
         remote: response.remote_addr(),
-        redirects,
+        redirects: Vec::new(),
     }
 }
 

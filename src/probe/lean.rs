@@ -119,6 +119,7 @@ impl Lean {
 impl Exchange<'_> {
     async fn ask(mut self) -> Result<Asked, Failure> {
         if let Some(mut kept) = self.lean.pool.take(self.place, self.began) {
+            self.seen.remote = kept.remote;
             if let Ok(head) = self.head(&mut kept).await {
                 return self.read(kept, head, true).await;
             }
@@ -139,14 +140,20 @@ impl Exchange<'_> {
         }
     }
 
-    async fn dial(&self) -> Result<Kept, Failure> {
+    async fn dial(&mut self) -> Result<Kept, Failure> {
         self.trace.dial_begins();
         let addresses = dial::addresses(&self.lean.resolver, &self.target.url, self.trace).await;
         let addresses = addresses.map_err(|error| failure::of_lookup(&error))?;
+        self.seen.remote = match *addresses {
+            [only] => Some(only),
+            _ => None,
+        };
         let dialled = dial::first_of(&addresses).await;
         let stream = dialled.map_err(|error| failure::of_dial(&error))?;
         self.trace.dial_ends();
-        Ok(Kept::new(stream))
+        let kept = Kept::new(stream);
+        self.seen.remote = kept.remote;
+        Ok(kept)
     }
 
     /// Sends the request and reads the head of its answer.

@@ -5,7 +5,10 @@ use reqwest::Method;
 use url::Url;
 
 use super::failure;
-use crate::{check::Target, observation::Failure};
+use crate::{
+    check::Target,
+    observation::{Failure, Redirect},
+};
 
 /// Whether an answer of `status` that tells a place is a redirect.
 pub(super) const fn is_redirect(status: u16) -> bool {
@@ -76,9 +79,20 @@ impl Hop {
         Ok(Some(next))
     }
 
-    /// Where it goes, for a person: without user, password and query.
-    pub(super) fn shown(&self) -> String {
-        let origin = self.url.origin().ascii_serialization();
-        failure::plain(&format!("{origin}{}", self.url.path()))
+    /// The redirect that led here: an answer of `status`.
+    pub(super) fn led_by(&self, status: u16) -> Redirect {
+        let to = self.shown();
+        Redirect { status, to }
     }
+
+    /// Where it goes, for a person.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.url)
+    }
+}
+
+/// A URL, for a person: without user, password and query.
+pub(super) fn shown(url: &Url) -> String {
+    let origin = url.origin().ascii_serialization();
+    failure::plain(&format!("{origin}{}", url.path()))
 }

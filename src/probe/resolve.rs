@@ -16,7 +16,10 @@ use super::{
     guard,
     trace::{self, Trace},
 };
-use crate::check::{Dial, Family, Network, Route};
+use crate::{
+    check::{Dial, Family, Route},
+    request::Allowance,
+};
 
 /// Why a name gave no address.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -95,7 +98,7 @@ pub(super) struct Lookup {
     resolver: Arc<Resolver>,
     family: Family,
     dial: Option<Dial>,
-    guard: Option<Arc<[Network]>>,
+    guard: Option<Arc<Allowance>>,
 }
 
 impl Lookup {
@@ -114,6 +117,7 @@ impl Lookup {
         trace::note(Trace::lookup_begins);
         let found = self.addresses(name).await?;
         trace::note(Trace::lookup_ends);
+        trace::note(|trace| trace.may_dial(&found));
         Ok(found)
     }
 
@@ -135,7 +139,7 @@ impl Lookup {
         if let Some(allowed) = &self.guard {
             let mut why = None;
             found.retain(|address| {
-                let refused = guard::refused(*address, allowed);
+                let refused = guard::refused(*address, &allowed.networks);
                 why = why.or(refused);
                 refused.is_none()
             });

@@ -1,18 +1,22 @@
 //! What a probe has seen so far.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::time::Instant;
 
 use super::trace::Trace;
-use crate::observation::{Certificate, Phase, Phases, Response};
+use crate::observation::{Certificate, Phase, Phases, Reached, Redirect, Response};
 
 /// What has been seen so far: it stays when the timeout strikes.
 #[derive(Default)]
 pub(super) struct Seen {
     /// Time spent on the hops before this one.
     before: Phases,
+    /// The redirects that led to this hop.
+    redirects: Vec<Redirect>,
+    /// Whom it is asked, where the note does not tell.
+    pub(super) remote: Option<SocketAddr>,
     head: Option<Response>,
     head_at: Option<Instant>,
     first_byte: Option<Duration>,
@@ -47,12 +51,16 @@ impl Seen {
         &self.body
     }
 
-    /// Goes on to the next hop; of this one only the time it took is kept.
-    pub(super) fn leave(&mut self, trace: &Trace) {
+    /// Goes on to the next hop; of this one are kept the time it took and where
+    /// it led.
+    pub(super) fn leave(&mut self, to: Redirect, trace: &Trace) {
         let before = self.phases(trace, Instant::now());
         trace.restart();
+        let mut redirects = std::mem::take(&mut self.redirects);
+        redirects.push(to);
         *self = Self {
             before,
+            redirects,
             certificate: self.certificate.take(),
             ..Self::default()
         };
@@ -101,13 +109,26 @@ impl Seen {
         }
     }
 
-    /// The answer, if one came.
-    pub(super) fn into_response(self) -> Option<Response> {
-        let head = self.head?;
-        Some(Response {
+    /// How many redirects were followed.
+    pub(super) fn redirects(&self) -> usize {
+        self.redirects.len()
+    }
+
+    /// The answer, if one came, or how far the exchange got.
+    pub(super) fn answer(self, trace: &Trace) -> (Option<Response>, Option<Reached>) {
+        let Some(head) = self.head else {
+            let reached = Reached {
+                remote: self.remote.or_else(|| trace.remote()),
+                redirects: self.redirects,
+            };
+            return (None, Some(reached).filter(|it| *it != Reached::default()));
+        };
+        let response = Response {
             body: self.body.freeze(),
             truncated: self.truncated,
+            redirects: self.redirects,
             ..head
-        })
+        };
+        (Some(response), None)
     }
 }

@@ -19,12 +19,14 @@ pub(super) async fn exchange(clients: &Clients, target: &Target) -> Result<(), F
     let pair = clients.on(&target.route);
     let pair = pair.map_err(|error| Failure::Forbidden(Chain(&error).to_string()))?;
     if let Some(allowed) = &target.route.guard {
-        guard::host(&target.url, allowed)?;
+        guard::place(&target.url, allowed)?;
     }
     trace::note(Trace::dial_begins);
     let addresses = addresses(&pair, target).await?;
+    trace::note(|trace| trace.may_dial(&addresses));
     let stream = dial::first_of(&addresses).await;
     let stream = stream.map_err(|error| failure::of_dial(&error))?;
+    trace::note(|trace| trace.connects(stream.peer_addr().ok()));
     if target.url.scheme() == "tls" {
         let name = ServerName::try_from(host(target).to_owned());
         let name = name.map_err(|error| Failure::Tls(error.to_string()))?;

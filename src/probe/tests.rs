@@ -56,6 +56,7 @@ macro_rules! in_both_ways {
             mod kept;
             mod large;
             mod names;
+            mod reached;
             mod redirects;
             mod secrets;
             mod silent;

@@ -4,13 +4,17 @@
 //! write it into a note that belongs to the running probe.
 
 use std::{
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
 
+use hyper::http::Extensions;
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::observation::{Certificate, Phase};
 
@@ -29,6 +33,12 @@ struct Marks {
     lookup_began: Option<Instant>,
     dns: Option<Duration>,
     dialled: Option<Duration>,
+    /// The one address that the name led to.
+    only: Option<SocketAddr>,
+    /// The address that was connected to.
+    remote: Option<SocketAddr>,
+    /// The port that the URL names.
+    port: u16,
     certificate: Option<Arc<Certificate>>,
 }
 
@@ -72,6 +82,37 @@ impl Trace {
                 .dialled
                 .map(|all| all.saturating_sub(dns.unwrap_or_default())),
         )
+    }
+
+    /// The hop to `url` begins.
+    pub(super) fn begins(&self, url: &Url) {
+        let host = url.host_str().unwrap_or_default();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let mut marks = self.marks();
+        marks.port = url.port_or_known_default().unwrap_or_default();
+        marks.only = address.map(|address| SocketAddr::new(address, marks.port));
+    }
+
+    /// These addresses may be dialled; port 0 is that of the URL.
+    pub(super) fn may_dial(&self, addresses: &[SocketAddr]) {
+        let mut marks = self.marks();
+        marks.only = match *addresses {
+            [only] if only.port() == 0 => Some(SocketAddr::new(only.ip(), marks.port)),
+            [only] => Some(only),
+            _ => None,
+        };
+    }
+
+    /// A connection was made to `remote`.
+    pub(super) fn connects(&self, remote: Option<SocketAddr>) {
+        let mut marks = self.marks();
+        marks.remote = remote.or(marks.remote);
+    }
+
+    /// Whom this hop asks, as far as it is known.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        let marks = self.marks();
+        marks.remote.or(marks.only)
     }
 
     /// What the newest dial was shown.
@@ -122,6 +163,7 @@ pub(super) struct Dial<S> {
 impl<S, R> tower_service::Service<R> for Dial<S>
 where
     S: tower_service::Service<R>,
+    S::Response: Connection,
     S::Future: Send + 'static,
 {
     type Response = S::Response;
@@ -139,12 +181,19 @@ where
             let connection = dialling.await;
             // When a kept connection comes free first, it is taken, and this
             // dial goes on for the pool: outside the probe, so without a note.
-            if connection.is_ok() {
+            if let Ok(connection) = &connection {
                 note(Trace::dial_ends);
+                note(|trace| trace.connects(remote(connection)));
             }
             connection
         })
     }
+}
+
+fn remote(connection: &impl Connection) -> Option<SocketAddr> {
+    let mut told = Extensions::new();
+    connection.connected().get_extras(&mut told);
+    told.get::<HttpInfo>().map(HttpInfo::remote_addr)
 }
 
 /// Writes into the note of the probe that is running in this task, if one is.

@@ -53,6 +53,7 @@ fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
         document: None,
         expectations: Vec::new(),
         certificate: None,
+        reached: None,
         request: None,
         supercheck: Maker::this(),
     };

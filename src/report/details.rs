@@ -55,8 +55,9 @@ impl From<Phases> for PhasesMs {
 /// The target's answer, as far as readers may see it.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShownResponse {
-    /// The HTTP status code.
-    pub status: u16,
+    /// The HTTP status code; a job's own report has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// `HTTP/1.1`, `HTTP/2.0`, …
     pub version: String,
     /// An allow-listed choice of headers, names in lower case.
@@ -199,7 +200,7 @@ impl ShownResponse {
             .filter_map(|name| Some((*name, response.header(name)?.to_owned())))
             .collect();
         Some(Self {
-            status: response.status,
+            status: Some(response.status),
             version: response.version.to_owned(),
             headers: Headers(headers),
             remote: response.remote.map(|address| address.to_string()),

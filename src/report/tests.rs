@@ -27,6 +27,7 @@ fn report(body: &str, json: bool) -> Report {
         }),
         failure: None,
         certificate: None,
+        reached: None,
     };
     Report {
         summary: Summary {
@@ -65,6 +66,7 @@ fn report(body: &str, json: bool) -> Report {
             document: None,
             expectations: Vec::new(),
             certificate: None,
+            reached: None,
             request: None,
             supercheck: Maker::this(),
         },

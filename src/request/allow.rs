@@ -1,18 +1,16 @@
 //! URLs that may be asked on demand although no check is configured for them.
 
-use std::sync::Arc;
-
 use url::Url;
 
 use crate::check::Network;
 
 /// What may be asked of whom.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Allowance {
     /// A URL must match one of these.
     pub urls: Vec<UrlPattern>,
     /// Addresses that are not public are asked in these networks only.
-    pub networks: Arc<[Network]>,
+    pub networks: Vec<Network>,
 }
 
 impl Allowance {
@@ -27,7 +25,7 @@ impl Allowance {
 /// It is compared part by part, so that no URL looks like another: a `*`
 /// stands for a whole host, for the names before a domain, for any port, or
 /// for any part of path and query.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UrlPattern {
     written: String,
     scheme: String,
@@ -37,7 +35,7 @@ pub struct UrlPattern {
     path: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Host {
     Any,
     /// Names that end so, dot included.

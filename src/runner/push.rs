@@ -180,6 +180,7 @@ fn observed(at: Timestamp, report: Option<(&str, Bytes)>) -> Observation {
         phases: Phases::default(),
         failure: None,
         certificate: None,
+        reached: None,
     }
 }
 

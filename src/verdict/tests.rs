@@ -26,6 +26,7 @@ pub(super) fn answer(status: u16, body: &str, latency_ms: u64) -> Observation {
         }),
         failure: None,
         certificate: None,
+        reached: None,
     }
 }
 

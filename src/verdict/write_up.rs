@@ -56,6 +56,11 @@ pub fn write_up(
     making: Making<'_>,
 ) -> Report {
     let certificate = observation.certificate.clone();
+    let mut response = ShownResponse::of(observation, judgement.json);
+    if let (Some(response), Trigger::Push) = (&mut response, making.trigger) {
+        // Nobody asked over HTTP.
+        response.status = None;
+    }
     let summary = Summary {
         v: WIRE_VERSION,
         check: check.name.as_str().to_owned(),
@@ -67,11 +72,7 @@ pub fn write_up(
         expires_at: standing.good_until,
         interval_ms: u64::try_from(check.interval.as_millis()).unwrap_or(u64::MAX),
         latency_ms: millis(observation.latency),
-        http_status: observation
-            .response
-            .as_ref()
-            .map(|response| response.status)
-            .filter(|_| making.trigger != Trigger::Push),
+        http_status: response.as_ref().and_then(|response| response.status),
         message: judgement.message,
         components: judgement
             .document
@@ -99,7 +100,8 @@ pub fn write_up(
         phases_ms: observation.phases.into(),
         attempts: u32::try_from(making.failed_attempts.len() + 1).unwrap_or(u32::MAX),
         failed_attempts: making.failed_attempts,
-        response: ShownResponse::of(observation, judgement.json),
+        response,
+        reached: observation.reached.clone(),
         document: judgement.document,
         expectations: judgement.expectations,
         certificate,

@@ -19,7 +19,7 @@ const MAX_NAME: usize = 1024;
 ///
 /// # Errors
 /// A refusal, when it may not.
-pub fn visit(url: &str, allow: &Allowance) -> Result<Check, Refusal> {
+pub fn visit(url: &str, allow: &Arc<Allowance>) -> Result<Check, Refusal> {
     let mut check = config::ad_hoc(url)
         .map_err(|why| Refusal::malformed(why, "send a URL such as `https://api.example.com/`"))?;
     if !allow.takes(&check.target.url) {
@@ -37,7 +37,7 @@ pub fn visit(url: &str, allow: &Allowance) -> Result<Check, Refusal> {
         ));
     }
     check.target.route.fresh = true;
-    check.target.route.guard = Some(Arc::clone(&allow.networks));
+    check.target.route.guard = Some(Arc::clone(allow));
     Ok(check)
 }
 

@@ -164,6 +164,7 @@ fn observation() -> Observation {
         }),
         failure: None,
         certificate: None,
+        reached: None,
     }
 }
 
@@ -176,8 +177,8 @@ fn schedule(times: u64) {
         tick: 50,
         crowd: 64,
         fast_start: None,
-    };
         jitter: Jitter::NONE,
+    };
     let mut schedule = Schedule::new(checks, layout, 0);
     let mut started = 0;
     while started < times {

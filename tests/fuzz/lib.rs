@@ -22,8 +22,9 @@ pub fn answer(status: u16, media: &str, body: &[u8]) -> Observation {
             body: bytes::Bytes::copy_from_slice(body),
             truncated: false,
             remote: None,
-            redirects: 0,
+            redirects: Vec::new(),
         }),
+        reached: None,
         failure: None,
         certificate: Some(Certificate {
             subject: "CN=a".to_owned(),

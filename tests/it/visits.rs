@@ -63,6 +63,16 @@ async fn an_allowed_url_is_run_once_recorded_and_reported_and_leaves_nothing_els
     assert!(!log.contains("status changed"), "{log}");
 }
 
+/// The URL of a target that is allowed, and redirects to `location`.
+async fn redirecting(location: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let to = axum::response::Redirect::temporary(&location);
+    let routes = axum::Router::new().fallback(async move || to.clone());
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://127.0.0.1:{port}/open/away")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_is_refused_or_not_probed() {
     let office = office(&["api"], ALLOWED).await;
@@ -108,6 +118,17 @@ async fn what_is_not_allowed_is_refused_or_not_probed() {
         let message = report["message"].as_str().unwrap();
         assert!(message.starts_with("not probed: "), "{message}");
     }
+    // Neither is where a redirect leads, whose URL no pattern takes.
+    let away = redirecting(office.target.url("/closed?token=hush")).await;
+    let report = office.ask("supercheck.check", &away, None).await.unwrap();
+    let message = report["message"].as_str().unwrap();
+    let place = office.target.url("/closed");
+    assert!(
+        message.starts_with("not probed: ") && message.contains(&format!("`{place}`")),
+        "{message}"
+    );
+    assert_eq!(report["reached"]["redirects"][0]["to"], place.as_str());
+    assert!(!report.to_string().contains("hush"), "{report}");
     let js = office.nats.jetstream().await;
     let body = office.target.url("/open").replace("//", "//me:hunter2@");
     js.publish("supercheck.requests._url", body.into())

@@ -19,7 +19,7 @@ fn every_bound_is_read() {
         max_bytes: 2 << 20,
         keep: Duration::from_secs(180),
         keep_bytes: 4_000_000,
-        allow: Allowance::default(),
+        allow: Arc::default(),
         set: true,
     };
     let history = History {

@@ -12,7 +12,11 @@ use std::{
 use tokio::{net::UdpSocket, task::JoinSet};
 
 use super::{target::Accepted, *};
-use crate::{check::Family, probe::resolve::Resolver};
+use crate::{
+    check::Family,
+    probe::resolve::Resolver,
+    request::{Allowance, UrlPattern},
+};
 
 /// What is asked for, of a question without additions.
 fn asks_for_v4(message: &[u8]) -> bool {
@@ -53,9 +57,20 @@ async fn rebinding(turns: &'static [&'static [Ipv4Addr]]) -> (NameServer, Arc<At
 
 /// What a stranger asks: only `allowed` counts as public beside what is.
 fn stranger(url: &str, allowed: &str) -> Target {
+    stranger_to(url, &["http://*:*/*"], allowed)
+}
+
+/// The same, where only `urls` may be asked.
+fn stranger_to(url: &str, urls: &[&str], allowed: &str) -> Target {
     let mut target = get(url);
     target.route.fresh = true;
-    target.route.guard = Some(Arc::new([allowed.parse().unwrap()]));
+    target.route.guard = Some(Arc::new(Allowance {
+        urls: urls
+            .iter()
+            .map(|url| UrlPattern::parse(url).unwrap())
+            .collect(),
+        networks: vec![allowed.parse().unwrap()],
+    }));
     target
 }
 
@@ -316,4 +331,52 @@ async fn an_address_in_a_url_is_judged_at_every_hop_however_it_is_written() {
         assert_eq!(public.requests().len(), 1);
     }
     assert_eq!(target.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_redirect_from_a_url_that_is_allowed_to_one_that_is_not_is_not_followed() {
+    let inner = Listening::answering(OK).await;
+    let gone = inner.url("/inner?token=hush");
+    let next = gone.clone();
+    let public = Listening::serving(move |mut accepted: Accepted| {
+        let next = next.clone();
+        async move {
+            while let Some(request) = accepted.request().await {
+                let answer = match request.split(' ').nth(1) {
+                    Some("/open/go") => to(302, "/open/there"),
+                    Some("/open/out") => to(302, "/closed"),
+                    Some("/open/away") => to(307, &next),
+                    _ => OK.to_owned(),
+                };
+                accepted.say(&answer).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let allowed = public.url("/open/*");
+    // Of this network all may be asked: the URL is what counts.
+    let ask = |path| stranger_to(&public.url(path), &[&allowed], "127.0.0.0/8");
+    let observation = prober().probe(&ask("/open/go"), LONG).await;
+    assert_eq!(answer(&observation).body, "ok");
+    for (path, place) in [
+        ("/open/out", public.url("/closed")),
+        ("/open/away", inner.url("/inner")),
+    ] {
+        let observation = prober().probe(&ask(path), LONG).await;
+        let failure = failure(&observation);
+        assert!(matches!(failure, Failure::Forbidden(_)), "{failure:?}");
+        let said = failure.to_string();
+        assert!(
+            said.contains(&format!("`{place}`")) && said.contains("requests.allow_urls"),
+            "{said}"
+        );
+        assert!(!said.contains("hush"), "{said}");
+        let reached = observation.reached.unwrap();
+        assert_eq!(reached.redirects.len(), 1);
+        assert_eq!(reached.redirects[0].to, place);
+    }
+    assert_eq!(inner.connections(), 0);
+    let closed = public.requests().iter().any(|it| it.contains("/closed"));
+    assert!(!closed, "it was asked");
 }

@@ -134,6 +134,7 @@ fn restarted(standing: Standing) -> Standing {
         response: None,
         failure: None,
         certificate: None,
+        reached: None,
     };
     let judgement = Judgement {
         verdict: standing.verdict,
