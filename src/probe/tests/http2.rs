@@ -4,15 +4,19 @@ use std::io;
 
 use bytes::Bytes;
 use h2::server;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::server::TlsStream;
 
 use super::{
     tls::{Authority, https, over_tls},
     *,
 };
+use crate::check::HttpVersion;
 
-type Connection = server::Connection<TlsStream<TcpStream>, Bytes>;
+type Connection<S = TlsStream<TcpStream>> = server::Connection<S, Bytes>;
 
 /// Speaks HTTP/2 to each connection as `serve` does, which is told its number.
 async fn speaking<F>(
@@ -36,7 +40,10 @@ where
 }
 
 /// Answers `requests` requests.
-async fn answer_some(connection: &mut Connection, requests: usize) -> Result<(), h2::Error> {
+async fn answer_some<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<S>,
+    requests: usize,
+) -> Result<(), h2::Error> {
     for _ in 0..requests {
         let Some(request) = connection.accept().await else {
             return Ok(());
@@ -62,6 +69,64 @@ async fn http2_is_spoken_where_it_is_offered_over_one_connection() {
         assert_eq!(answer(&observation).body, "ok");
     }
     assert_eq!(target.connections(), 1);
+}
+
+#[tokio::test]
+async fn http2_alone_is_spoken_over_tls_where_it_is_asked_for() {
+    let authority = Authority::new();
+    let target = speaking(&authority, |mut connection, _| async move {
+        answer_some(&mut connection, usize::MAX).await
+    })
+    .await;
+    let mut question = https(&target);
+    question.route.http = HttpVersion::Two;
+    let prober = authority.trusted();
+    for _ in 0..2 {
+        let observation = prober.probe(&question, LONG).await;
+        let response = answer(&observation);
+        assert_eq!(
+            (response.version, &response.body[..]),
+            ("HTTP/2.0", &b"ok"[..])
+        );
+        assert_eq!(response.remote.unwrap().port(), target.port());
+        let names = observation.certificate.unwrap().names;
+        assert_eq!(names, ["localhost"]);
+    }
+    assert_eq!(target.connections(), 1);
+}
+
+#[tokio::test]
+async fn http2_without_tls_is_spoken_where_it_is_asked_for() {
+    let target = Listening::serving(|accepted| async move {
+        let connection = server::handshake(accepted.stream).await;
+        let mut connection = connection.map_err(io::Error::other)?;
+        let answered = answer_some(&mut connection, usize::MAX).await;
+        answered.map_err(io::Error::other)
+    })
+    .await;
+    let mut question = get(&target.url("/"));
+    question.route.http = HttpVersion::Two;
+    let prober = prober();
+    for _ in 0..2 {
+        let observation = prober.probe(&question, LONG).await;
+        let response = answer(&observation);
+        assert_eq!(
+            (response.version, &response.body[..]),
+            ("HTTP/2.0", &b"ok"[..])
+        );
+    }
+    assert_eq!(target.connections(), 1);
+    // One that does not speak it says nothing that is understood.
+    let old = Listening::answering(OK).await;
+    question.url = get(&old.url("/")).url;
+    let observation = prober.probe(&question, LONG).await;
+    assert!(
+        matches!(
+            failure(&observation),
+            Failure::Protocol(_) | Failure::Closed { .. }
+        ),
+        "{observation:?}"
+    );
 }
 
 #[tokio::test]
