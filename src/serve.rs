@@ -16,6 +16,7 @@ pub mod listing;
 pub mod maintenance;
 pub mod metrics;
 pub mod openapi;
+pub mod orders;
 pub mod page;
 pub mod params;
 pub mod problem;

@@ -1,15 +1,11 @@
-//! The JSON API: checks, reports, what was, and runs on demand.
-
-use std::time::Duration;
+//! The JSON API for readers: checks, reports, and what was.
 
 use axum::{
-    body::Body,
     extract::{Path, RawQuery, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
-use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     cached::{Lease, answer},
@@ -25,11 +21,7 @@ use crate::{
 };
 
 /// What the API answers in.
-const JSON: &str = "application/json";
-/// A request's body may take this many bytes; a longer one is refused.
-const MAX_BODY: usize = 4096;
-/// And must be there within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+pub const JSON: &str = "application/json";
 /// Checks on a page unless it says, and at most.
 const PAGE: usize = 100;
 /// Checks and summaries on a page at most.
@@ -185,83 +177,4 @@ pub async fn history(
     };
     let body = json!({"summaries": past, "next": next}).to_string();
     Ok(answer(&headers, body, JSON, Lease::Ask, now))
-}
-
-/// `POST /api/v1/checks/<name>/run`: a report of a run that began after this
-/// was asked, or one no older than `max_age`. The same request as through NATS.
-pub async fn run(
-    State(face): State<Face>,
-    Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let mut ask = Map::new();
-    let mut params = Params::read(query.as_deref())?;
-    for key in ["max_age", "timeout"] {
-        if let Some(value) = params.text(key) {
-            ask.insert(key.to_owned(), value.into());
-        }
-    }
-    params.finish()?;
-    for (key, value) in sent(body).await? {
-        if !["max_age", "timeout", "id"].contains(&key.as_str()) {
-            let detail = format!("unknown key `{key}`");
-            let hint = "send nothing, or JSON with `max_age`, `timeout` or `id`";
-            return Err(Problem::malformed(detail, hint));
-        }
-        ask.insert(key, value);
-    }
-    // What is unknown here may be known to another instance, and to the desk.
-    ask.insert("check".to_owned(), name.into());
-    let id = match headers.get("idempotency-key").map(|id| id.to_str()) {
-        None => None,
-        // A string of structured fields has quotes; many send it without.
-        Some(Ok(id)) => Some(id.trim().trim_matches('"').to_owned()),
-        Some(Err(_)) => {
-            return Err(Problem::malformed(
-                "`Idempotency-Key` is not ASCII",
-                "send 1 to 128 letters, such as a UUID",
-            ));
-        }
-    };
-    let asked = Value::Object(ask).to_string();
-    let answered = face.desk().check(asked.as_bytes(), id.as_deref()).await;
-    let report = answered.map_err(|(refusal, id)| Problem::from(refusal).about(id))?;
-    let head = [
-        (header::CONTENT_TYPE, JSON),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    Ok((head, report).into_response())
-}
-
-/// The JSON object in a request's body; an empty body is an empty one.
-async fn sent(body: Body) -> Result<Map<String, Value>, Problem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, MAX_BODY));
-    let bytes: Bytes = match read.await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body has more than {MAX_BODY} bytes, or broke off"),
-                "send nothing, or a small JSON object",
-            ));
-        }
-        Err(_) => {
-            return Err(Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body did not come",
-                "send it at once",
-            ));
-        }
-    };
-    if bytes.trim_ascii().is_empty() {
-        return Ok(Map::new());
-    }
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::malformed(
-            format!("the body is no JSON object: {error}"),
-            "send nothing, or such as `{\"max_age\": \"10s\"}`",
-        )
-    })
 }

@@ -68,7 +68,7 @@ impl Guard {
                 return Ok(());
             }
             return Err(Problem::unauthorized(
-                "running a check needs a token",
+                "running a check, or telling of it, needs a token",
                 "send `Authorization: Bearer …` with `http.token`",
                 "Bearer realm=\"supercheck\"",
             ));
@@ -78,7 +78,7 @@ impl Guard {
         const HINT: &str = "set `http.token` and send it as `Authorization: Bearer …`";
         if !self.loopback {
             return forbidden(
-                "checks cannot be run from the network without a token",
+                "checks cannot be run or told of from the network without a token",
                 HINT,
             );
         }
@@ -86,7 +86,10 @@ impl Guard {
             .iter()
             .any(|name| headers.contains_key(*name))
         {
-            return forbidden("checks cannot be run through a proxy without a token", HINT);
+            return forbidden(
+                "checks cannot be run or told of through a proxy without a token",
+                HINT,
+            );
         }
         let host = headers
             .get(header::HOST)

@@ -25,7 +25,7 @@ use super::{
     guard::{self, Guard},
     health,
     listener::Listener,
-    metrics, openapi,
+    metrics, openapi, orders,
     page::{self, Tally},
     problem::Problem,
 };
@@ -204,7 +204,12 @@ pub fn routes(face: Face) -> Router {
         .route("/api/v1/checks/{name}", get(api::check))
         .route("/api/v1/checks/{name}/report", get(api::report))
         .route("/api/v1/checks/{name}/history", get(api::history))
-        .route("/api/v1/checks/{name}/run", post(api::run))
+        .route("/api/v1/checks/{name}/run", post(orders::run))
+        .route("/api/v1/checks/{name}/push", post(orders::push))
+        .route(
+            "/api/v1/checks/{name}/maintenance",
+            post(orders::maintenance),
+        )
         .route("/api/v1/events", get(events::events))
         .route("/api/openapi.json", get(openapi::openapi))
         .fallback(async |uri: Uri| {

@@ -24,8 +24,19 @@ struct Question {
     about: &'static str,
     /// Parameters of the query, and what they take.
     query: &'static [(&'static str, &'static str)],
+    /// What may be sent along.
+    body: Option<Sent>,
     /// Statuses that are answered, and with what.
     answers: &'static [(u16, &'static str)],
+}
+
+/// What is sent along with a question.
+#[derive(Clone, Copy)]
+enum Sent {
+    /// A job's report.
+    Report,
+    /// How long maintenance lasts, or that it ends.
+    Maintenance,
 }
 
 const PROBLEM: &str = "problem";
@@ -44,6 +55,7 @@ const QUESTIONS: &[Question] = &[
             ("after", "text"),
             ("limit", "limit"),
         ],
+        body: None,
         answers: &[(200, "list"), (304, ""), (400, PROBLEM)],
     },
     Question {
@@ -51,6 +63,7 @@ const QUESTIONS: &[Question] = &[
         path: "/api/v1/checks/{name}",
         about: "The newest of one check, and its last 30 runs.",
         query: &[],
+        body: None,
         answers: &[(200, "row"), (304, ""), (404, PROBLEM)],
     },
     Question {
@@ -58,6 +71,7 @@ const QUESTIONS: &[Question] = &[
         path: "/api/v1/checks/{name}/report",
         about: "The newest report, as it is stored.",
         query: &[],
+        body: None,
         answers: &[(200, "report"), (304, ""), (404, PROBLEM), (503, PROBLEM)],
     },
     Question {
@@ -65,6 +79,7 @@ const QUESTIONS: &[Question] = &[
         path: "/api/v1/checks/{name}/history",
         about: "What was, oldest first.",
         query: &[("since", "moment"), ("after", "place"), ("limit", "limit")],
+        body: None,
         answers: &[
             (200, "past"),
             (304, ""),
@@ -80,6 +95,7 @@ const QUESTIONS: &[Question] = &[
         about: "A report of a run that began after this was asked, or one no older than \
                 `max_age`; `Idempotency-Key` is the request's id, which has one result.",
         query: &[("max_age", "duration"), ("timeout", "duration")],
+        body: None,
         answers: &[
             (200, "report"),
             (400, PROBLEM),
@@ -95,10 +111,46 @@ const QUESTIONS: &[Question] = &[
         ],
     },
     Question {
+        method: "post",
+        path: "/api/v1/checks/{name}/push",
+        about: "The report of a push check's job: nothing when all is well, supercheck's own \
+                words, or a health document. Answered with the summary, once it is stored.",
+        query: &[],
+        body: Some(Sent::Report),
+        answers: &[
+            (200, "summary"),
+            (400, PROBLEM),
+            (401, PROBLEM),
+            (403, PROBLEM),
+            (404, PROBLEM),
+            (409, PROBLEM),
+            (413, PROBLEM),
+            (500, PROBLEM),
+            (503, PROBLEM),
+        ],
+    },
+    Question {
+        method: "post",
+        path: "/api/v1/checks/{name}/maintenance",
+        about: "Marks what happens to the check for a while; nothing, or `clear`, ends it.",
+        query: &[],
+        body: Some(Sent::Maintenance),
+        answers: &[
+            (200, "maintenance"),
+            (400, PROBLEM),
+            (401, PROBLEM),
+            (403, PROBLEM),
+            (404, PROBLEM),
+            (413, PROBLEM),
+            (503, PROBLEM),
+        ],
+    },
+    Question {
         method: "get",
         path: "/health",
         about: "All checks as one health document.",
         query: &[("group", "text"), ("tag", "text")],
+        body: None,
         answers: &[(200, "health"), (304, ""), (400, PROBLEM), (503, "health")],
     },
     Question {
@@ -106,6 +158,7 @@ const QUESTIONS: &[Question] = &[
         path: "/readyz",
         about: "Whether supercheck can do its work.",
         query: &[],
+        body: None,
         answers: &[(200, "ready"), (503, "ready")],
     },
 ];
@@ -168,7 +221,7 @@ fn operation(question: &Question, generator: &mut SchemaGenerator) -> Value {
         };
         parameters.push(json!({"name": name, "in": "query", "schema": schema}));
     }
-    if question.method == "post" {
+    if question.path.ends_with("/run") {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header",
             "schema": {"type": "string", "minLength": 1, "maxLength": 128},
@@ -179,7 +232,49 @@ fn operation(question: &Question, generator: &mut SchemaGenerator) -> Value {
         .iter()
         .map(|(status, kind)| (status.to_string(), answer(kind, generator)))
         .collect();
-    json!({"summary": question.about, "parameters": parameters, "responses": answers})
+    let mut operation =
+        json!({"summary": question.about, "parameters": parameters, "responses": answers});
+    if let (Some(sent), Some(operation)) = (question.body, operation.as_object_mut()) {
+        let body = json!({"required": false, "content": {JSON: {"schema": sent.schema()}}});
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
+}
+
+impl Sent {
+    fn schema(self) -> Value {
+        match self {
+            Self::Report => json!({"anyOf": [
+                {
+                    "type": "object",
+                    "required": ["status"],
+                    "properties": {
+                        "status": {"type": "string", "enum": ["pass", "warn", "fail"]},
+                        "message": {"type": "string"},
+                    },
+                    "additionalProperties": false,
+                },
+                {"type": "object", "description": "A health document in a known dialect."},
+            ]}),
+            Self::Maintenance => json!({"anyOf": [
+                {
+                    "type": "object",
+                    "required": ["for"],
+                    "properties": {
+                        "for": {"type": "string", "pattern": "^[1-9][0-9]?(ms|s|m|h)$"},
+                        "reason": {"type": "string", "pattern": "^[ -~]{0,200}$"},
+                    },
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "required": ["clear"],
+                    "properties": {"clear": {"const": true}},
+                    "additionalProperties": false,
+                },
+            ]}),
+        }
+    }
 }
 
 fn answer(kind: &str, generator: &mut SchemaGenerator) -> Value {
@@ -209,6 +304,20 @@ fn answer(kind: &str, generator: &mut SchemaGenerator) -> Value {
             )
         }
         "report" => (JSON, json!(generator.subschema_for::<Report>())),
+        "summary" => (JSON, json!(generator.subschema_for::<Summary>())),
+        "maintenance" => (
+            JSON,
+            json!({
+                "type": "object",
+                "required": ["check", "maintenance"],
+                "properties": {
+                    "check": {"type": "string"},
+                    "maintenance": {"type": "boolean"},
+                    "until": {"type": "string", "format": "date-time"},
+                    "reason": {"type": "string"},
+                },
+            }),
+        ),
         "ready" => (JSON, json!(generator.subschema_for::<Readiness>())),
         _ => (
             "application/health+json",

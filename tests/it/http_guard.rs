@@ -82,6 +82,13 @@ async fn tokens_are_demanded_over_tls_and_from_the_network() {
     assert_eq!(status(run()).await, 401);
     assert_eq!(status(run().bearer_auth("read-it")).await, 401);
     assert_eq!(status(run().basic_auth("any", Some("run-it"))).await, 401);
+    for what in ["push", "maintenance"] {
+        let tell = || client.post(format!("{url}/api/v1/checks/later/{what}"));
+        assert_eq!(status(tell()).await, 401, "{what}");
+        assert_eq!(status(tell().bearer_auth("read-it")).await, 401, "{what}");
+        let told = status(tell().bearer_auth("run-it")).await;
+        assert_eq!(told, if what == "push" { 409 } else { 200 }, "{what}");
+    }
     let log = serde_json::to_string(&daemon.log()).unwrap();
     assert!(!log.contains("run-it") && !log.contains("read-it"));
 

@@ -5,10 +5,21 @@ use std::process::Command;
 
 use crate::support::{daemon::Daemon, nats::Nats, target::Target, tools, wait};
 
-/// The check that there is; and that 503 and 504 are answers, which stand in the
-/// description: NATS may be away, and a timeout of a millisecond is too short.
-const CONFIG: &str = "[parameters]\nname = \"api\"\n\n[checks.not_a_server_error]\n\
-                      expected-statuses = [\"2xx\", \"3xx\", \"4xx\", \"503\", \"504\"]\n";
+/// The checks that there are; that 503 and 504 are answers, which stand in the
+/// description: NATS may be away, and a timeout of a millisecond is too short;
+/// and that not every object is a health document.
+const CONFIG: &str = r#"
+[parameters]
+name = "api"
+
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "503", "504"]
+
+[[operations]]
+include-path = "/api/v1/checks/{name}/push"
+parameters = { name = "job" }
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400"]
+"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_as_described() {
@@ -21,7 +32,8 @@ async fn answers_are_as_described() {
     // Nothing is down: a health document then has 503, which looks like trouble.
     let daemon = Daemon::serve(&format!(
         "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\n\
-         timeout = \"400ms\"\ngroup = \"shop\"\ntags = [\"eu\"]",
+         timeout = \"400ms\"\ngroup = \"shop\"\ntags = [\"eu\"]\n\
+         [[check]]\nname = \"job\"\npush = true\ninterval = \"1h\"",
         nats.url(),
         target.url("/"),
     ));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     daemon::{Daemon, run},
     nats::Nats,
+    scene::read,
     wait,
 };
 
@@ -91,6 +92,60 @@ async fn a_job_reports_by_a_word_or_a_document() {
         );
         assert_eq!(left["message"], message, "{body}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_reports_over_http_as_through_nats() {
+    let nats = Nats::start().await;
+    let config = config(
+        &nats,
+        "[[check]]\nname = \"api\"\nurl = \"http://127.0.0.1:1/\"",
+    );
+    let daemon = Daemon::serve(&format!("{config}\nmax_body = \"4KiB\""));
+    daemon.ready().await;
+    let http = daemon.http().await;
+    let client = reqwest::Client::new();
+    let report = |check: &str, body: &str| {
+        let url = format!("{http}/api/v1/checks/{check}/push");
+        read(client.post(url).body(body.to_owned()))
+    };
+    let (status, headers, left) = report("backup", "").await;
+    assert_eq!((status, &left["status"]), (200, &json!("up")), "{left}");
+    assert_eq!(headers["cache-control"], "no-store");
+    // The answer came after it was stored; nobody asked over HTTP.
+    let js = nats.jetstream().await;
+    let stored: Value = serde_json::from_slice(&nats.object(&js, "backup").await.unwrap()).unwrap();
+    assert_eq!(stored["run"], left["run"]);
+    assert_eq!(
+        (
+            &stored["response"]["status"],
+            &stored["response"]["version"]
+        ),
+        (&Value::Null, &json!("push")),
+        "{stored}"
+    );
+    let body = r#"{"status": "warn", "message": "3 files left out"}"#;
+    let (_, _, left) = report("backup", body).await;
+    assert_eq!(left["message"], "3 files left out");
+    for (check, body, wanted) in [
+        ("bakcup", "", 404),
+        ("api", "", 409),
+        ("backup", r#"{"status": "kaput"}"#, 400),
+        ("backup", &"x".repeat(5000), 413),
+        ("api", &"x".repeat(5000), 413),
+    ] {
+        let (status, headers, problem) = report(check, body).await;
+        assert_eq!(status, wanted, "{check}: {problem}");
+        assert_eq!(headers["content-type"], "application/problem+json");
+        assert!(!problem["hint"].as_str().unwrap().is_empty(), "{problem}");
+    }
+    let url = format!("{http}/api/v1/checks/backup/push");
+    let foreign = client.post(&url).header("origin", "https://evil.example");
+    assert_eq!(read(foreign).await.0, 403);
+    assert_eq!(read(client.get(&url)).await.0, 405);
+    assert_eq!(read(client.post(format!("{url}?status=fail"))).await.0, 400);
+    let (_, _, now) = read(client.get(format!("{http}/api/v1/checks/backup"))).await;
+    assert_eq!(now["status"], "degraded", "{now}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
