@@ -68,13 +68,14 @@ impl Judge {
         })
     }
 
-    /// Says what is wrong with one expectation, for the configuration.
+    /// The variables that one expectation names, or what is wrong with it, for
+    /// the configuration.
     ///
     /// # Errors
     /// When the CEL text does not parse, names something unknown, or could
     /// cost too much.
-    pub fn examine(expect: &Expect) -> Result<(), ExpectError> {
-        expect::Condition::new(expect).map(drop)
+    pub fn examine(expect: &Expect) -> Result<Vec<&'static str>, ExpectError> {
+        expect::Condition::new(expect).map(|condition| condition.variables().collect())
     }
 
     /// Judges `observation`.
@@ -104,10 +105,10 @@ impl Judge {
             judge_latency(observation.latency, limit, &mut rows);
         }
         certificate::judge(observation, self.rules.certificate_warn, &mut rows);
-        if let Some(response) = &observation.response {
+        if reached {
             let scope = expect::Scope {
                 observation,
-                response,
+                response: observation.response.as_ref(),
                 body: body.as_ref().ok(),
                 document: document.as_ref(),
             };

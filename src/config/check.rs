@@ -98,8 +98,9 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
     if let Some(url) = &url {
         refuse_what_is_for_others(&fields, url, book);
     }
+    let scheme = url.as_ref().map_or("", Url::scheme).to_owned();
     let target = request::read(&mut fields, url, defaults, book);
-    let rules = rules::read(&mut fields, defaults, book);
+    let rules = rules::read(&mut fields, &scheme, defaults, book);
     let thresholds = rules::thresholds(&mut fields, defaults.thresholds, book);
     let group = fields.text("group", book).map(|group| group.value);
     let tags = fields.texts("tags", book);
@@ -131,7 +132,7 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
 }
 
 /// Settings that only HTTP has a use for.
-const HTTP: [&str; 14] = [
+const HTTP: [&str; 13] = [
     "method",
     "headers",
     "body",
@@ -143,7 +144,6 @@ const HTTP: [&str; 14] = [
     "max_body",
     "status",
     "json",
-    "expect",
     "dialect",
     "on_disagreement",
 ];

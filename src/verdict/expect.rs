@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod explain;
+mod pattern;
 mod render;
 mod scan;
 mod scope;
@@ -22,6 +23,7 @@ mod vet;
 mod wanted;
 
 use explain::Explain;
+use scope::Bounds;
 use wanted::{Wanted, loops};
 
 /// The language's functions, made once.
@@ -69,8 +71,7 @@ pub struct Condition {
     /// The variables that it names, and what it looks at of each: only that
     /// is made.
     variables: Vec<(&'static str, Wanted)>,
-    /// Whether it goes through lists.
-    loops: bool,
+    bounds: Bounds,
 }
 
 /// What a condition is judged on.
@@ -78,8 +79,8 @@ pub struct Condition {
 pub struct Scope<'a> {
     /// What the probe saw.
     pub observation: &'a Observation,
-    /// The answer.
-    pub response: &'a Response,
+    /// The answer, if one was asked for.
+    pub response: Option<&'a Response>,
     /// Its body, when it is JSON.
     pub body: Option<&'a serde_json::Value>,
     /// Its body as a health document, when it is one.
@@ -100,14 +101,18 @@ impl Condition {
         vet::fields(expression)?;
         vet::cost(expression)?;
         vet::literals(expression)?;
+        let bounds = Bounds {
+            loops: loops(expression),
+            matched: pattern::room(pattern::weigh(expression)?),
+        };
         let variables = names
             .into_iter()
             .map(|name| (name, Wanted::of(expression, name)))
             .collect();
         let condition = Self {
             expect: expect.clone(),
-            loops: loops(expression),
             variables,
+            bounds,
             program,
         };
         condition.dry_run()?;
@@ -117,6 +122,11 @@ impl Condition {
     /// The condition as configured.
     pub fn text(&self) -> &str {
         &self.expect.cel
+    }
+
+    /// The variables that it names.
+    pub fn variables(&self) -> impl Iterator<Item = &'static str> {
+        self.variables.iter().map(|(name, _)| *name)
     }
 
     /// What it makes of the verdict when it is not met.
@@ -131,7 +141,7 @@ impl Condition {
     pub fn judge(&self, scope: &Scope<'_>) -> Result<(), String> {
         let mut context = language();
         for (name, wanted) in &self.variables {
-            let value = scope.variable(name, wanted, self.loops)?;
+            let value = scope.variable(name, wanted, self.bounds)?;
             context.add_variable_from_value(*name, value);
         }
         let (expression, explain) = (self.program.expression(), Explain { scope });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{book::Book, fields::Fields, value::Given};
 
 /// Settings of what is asked, and how.
-const ASKED: [&str; 13] = [
+const ASKED: [&str; 22] = [
     "url",
     "method",
     "headers",
@@ -19,6 +19,15 @@ const ASKED: [&str; 13] = [
     "trust",
     "ca",
     "client_cert",
+    "client_key",
+    "basic",
+    "bearer",
+    "http",
+    "proxy",
+    "ip",
+    "resolve",
+    "host",
+    "fresh_connection",
 ];
 
 /// Reads whether the job reports by itself, and how late it may be if it says.

@@ -18,7 +18,12 @@ use crate::{
 
 const EXAMPLE: &str = "write `expect = ['body.status == \"UP\"']`";
 
-pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, book: &mut Book) -> Rules {
+pub(super) fn read(
+    fields: &mut Fields<'_>,
+    scheme: &str,
+    defaults: &Defaults,
+    book: &mut Book,
+) -> Rules {
     Rules {
         status: status(fields, book),
         max_latency: max_latency(fields, book).or(defaults.max_latency),
@@ -26,7 +31,7 @@ pub(super) fn read(fields: &mut Fields<'_>, defaults: &Defaults, book: &mut Book
         dialect: dialect(fields, book),
         on_disagreement: on_disagreement(fields, book).unwrap_or(defaults.on_disagreement),
         certificate_warn: certificate_warn(fields, book).unwrap_or(defaults.certificate_warn),
-        expect: expectations(fields, book),
+        expect: expectations(fields, scheme, book),
     }
 }
 
@@ -88,7 +93,7 @@ fn status(fields: &mut Fields<'_>, book: &mut Book) -> Vec<u16> {
     status
 }
 
-fn expectations(fields: &mut Fields<'_>, book: &mut Book) -> Vec<Expect> {
+fn expectations(fields: &mut Fields<'_>, scheme: &str, book: &mut Book) -> Vec<Expect> {
     let Some(node) = fields.node("expect") else {
         return Vec::new();
     };
@@ -105,11 +110,11 @@ fn expectations(fields: &mut Fields<'_>, book: &mut Book) -> Vec<Expect> {
     items
         .iter()
         .filter(|item| !item.broken)
-        .filter_map(|item| expectation(item, book))
+        .filter_map(|item| expectation(item, scheme, book))
         .collect()
 }
 
-fn expectation(node: &Node, book: &mut Book) -> Option<Expect> {
+fn expectation(node: &Node, scheme: &str, book: &mut Book) -> Option<Expect> {
     let (cel, severity) = match (text(node), Fields::of(node)) {
         (Some(cel), _) => (Some((cel, node)), Severity::Fail),
         (None, Some(fields)) => with_severity(fields, book),
@@ -124,7 +129,15 @@ fn expectation(node: &Node, book: &mut Book) -> Option<Expect> {
         cel: cel.value.clone(),
         severity,
     };
-    examine(&expect, &cel, node.secret, book);
+    if node.secret {
+        book.mistake(
+            &cel.at,
+            "the expectation may hold a secret, and reports show expectations",
+        )
+        .hint("write it without `${…}`");
+    } else {
+        examine(&expect, &cel, scheme, book);
+    }
     Some(expect)
 }
 
@@ -145,17 +158,10 @@ fn with_severity<'a>(
 }
 
 /// Tells what is wrong with the CEL text.
-fn examine(expect: &Expect, cel: &Text, secret: bool, book: &mut Book) {
-    if secret {
-        book.mistake(
-            &cel.at,
-            "the expectation may hold a secret, and reports show expectations",
-        )
-        .hint("write it without `${…}`");
-        return;
-    }
-    let Err(error) = Judge::examine(expect) else {
-        return;
+fn examine(expect: &Expect, cel: &Text, scheme: &str, book: &mut Book) {
+    let error = match Judge::examine(expect) {
+        Ok(names) => return refuse_what_is_never_there(&names, cel, scheme, book),
+        Err(error) => error,
     };
     let at = match &error.span {
         Some(span) => book.within(&cel.at, span, &expect.cel),
@@ -164,5 +170,25 @@ fn examine(expect: &Expect, cel: &Text, secret: bool, book: &mut Book) {
     let mistake = book.mistake(&at, error.message);
     if let Some(hint) = error.hint {
         mistake.hint(hint);
+    }
+}
+
+/// Tells of a variable that is never there for a target of `scheme`.
+fn refuse_what_is_never_there(names: &[&str], cel: &Text, scheme: &str, book: &mut Book) {
+    let (known, whose): (&[&str], _) = match scheme {
+        "tcp" => (&["latency", "phases"], "of a `tcp://` target"),
+        "tls" => (
+            &["latency", "phases", "certificate"],
+            "of a `tls://` target",
+        ),
+        "push" => (
+            &["body", "text", "document"],
+            "where a job reports by itself",
+        ),
+        _ => return,
+    };
+    if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+        book.mistake(&cel.at, format!("there is no `{name}` {whose}"))
+            .hint(format!("there are `{}`", known.join("`, `")));
     }
 }

@@ -55,28 +55,40 @@ const MAX_VALUES: usize = 20_000;
 /// and so many bytes of text.
 const MAX_TEXT: usize = 256 * 1024;
 
+/// What bounds the cost of an expectation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Whether it goes through lists.
+    pub(super) loops: bool,
+    /// So much text at most goes through its regular expressions.
+    pub(super) matched: usize,
+}
+
 impl Scope<'_> {
-    /// The value of a variable, as far as it is wanted; `loops` says whether
-    /// lists are gone through.
+    /// The value of a variable, as far as it is wanted.
     ///
     /// # Errors
-    /// When the body is too large to be judged.
+    /// When it is too large to be judged.
     pub(super) fn variable(
         &self,
         name: &str,
         wanted: &Wanted,
-        loops: bool,
+        bounds: Bounds,
     ) -> Result<Value, String> {
         let observation = self.observation;
+        let headers = || self.response.iter().flat_map(|it| it.headers.iter().rev());
         Ok(match name {
-            "status" => Value::Int(self.response.status.into()),
+            "status" => self
+                .response
+                .map_or(Value::Null, |it| Value::Int(it.status.into())),
             "headers" => {
-                let headers = self.response.headers.iter().rev();
-                map(headers.map(|(key, value)| (key.as_str(), string(value))))
+                let size = headers().map(|(_, value)| value.len()).sum();
+                bounds.hold(name, size)?;
+                map(headers().map(|(key, value)| (key.as_str(), string(value))))
             }
             "body" => match self.body {
                 Some(body) => {
-                    let mut budget = Budget::new(loops);
+                    let mut budget = Budget::new(bounds);
                     let root = Path {
                         within: None,
                         key: "body",
@@ -85,7 +97,11 @@ impl Scope<'_> {
                 }
                 None => Value::Null,
             },
-            "text" => string(&String::from_utf8_lossy(&self.response.body)),
+            "text" => {
+                let body = self.response.map_or(&[][..], |it| &it.body);
+                bounds.hold(name, body.len())?;
+                string(&String::from_utf8_lossy(body))
+            }
             "latency" => duration(observation.latency),
             "phases" => {
                 let phases = &observation.phases;
@@ -101,10 +117,34 @@ impl Scope<'_> {
                 .certificate
                 .as_ref()
                 .map_or(Value::Null, |it| certificate(it, observation.started_at)),
-            "document" => self.document.map_or(Value::Null, document),
+            "document" => match self.document {
+                Some(read) => {
+                    let details = read.components.iter().filter_map(|it| it.detail.as_ref());
+                    bounds.hold(name, details.map(String::len).sum())?;
+                    document(read)
+                }
+                None => Value::Null,
+            },
             _ => Value::Null,
         })
     }
+}
+
+impl Bounds {
+    /// Whether so much text may be gone through.
+    fn hold(self, name: &str, size: usize) -> Result<(), String> {
+        if size <= self.matched {
+            return Ok(());
+        }
+        Err(too_much_to_match(&name, self.matched))
+    }
+}
+
+fn too_much_to_match(what: &dyn fmt::Display, room: usize) -> String {
+    let room = room / 1024;
+    format!(
+        "`{what}` is too large for the regular expression, which goes through {room} KiB at most"
+    )
 }
 
 fn certificate(certificate: &Certificate, now: Timestamp) -> Value {
@@ -211,29 +251,42 @@ impl fmt::Display for Path<'_> {
 struct Budget {
     values: usize,
     text: usize,
+    /// What the regular expressions left of the text at first.
+    matched: usize,
 }
 
 impl Budget {
-    const fn new(loops: bool) -> Self {
+    fn new(bounds: Bounds) -> Self {
         // What is looked at once costs no more than it took to read.
-        let (values, text) = if loops {
+        let (values, text) = if bounds.loops {
             (MAX_VALUES, MAX_TEXT)
         } else {
             (usize::MAX, usize::MAX)
         };
-        Self { values, text }
+        Self {
+            values,
+            text: text.min(bounds.matched),
+            matched: bounds.matched,
+        }
     }
 
     fn spend(&mut self, at: &Path<'_>, text: usize) -> Result<(), String> {
         let left = self.values.checked_sub(1).zip(self.text.checked_sub(text));
         let Some((values, text)) = left else {
+            if self.matched < MAX_TEXT && self.values > 0 {
+                return Err(too_much_to_match(at, self.matched));
+            }
             return Err(format!(
                 "`{at}` is too large to go through: expectations with `all`, `exists`, `map` or \
                  `filter` judge {MAX_VALUES} values and {} KiB of text at most",
                 MAX_TEXT / 1024
             ));
         };
-        *self = Self { values, text };
+        *self = Self {
+            values,
+            text,
+            ..*self
+        };
         Ok(())
     }
 }

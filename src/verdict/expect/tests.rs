@@ -324,6 +324,54 @@ fn what_is_not_looked_at_costs_nothing() {
 }
 
 #[test]
+fn what_a_regular_expression_goes_through_is_bounded_by_its_size() {
+    // The worst there is: it takes a second for each MiB and KiB of its own.
+    let worst = "text.matches(\"[ab]*a[ab]{1000}c\")";
+    let simple = "text.matches(\"status: (up|ok)[0-9]?\")";
+    let digits = "body.text.matches(r\"\\d+ days\") || body.n == 1";
+    let items = "body.items.all(i, i.matches(\"^ab[ab]{100}\"))";
+    let said = |cel: &str, body: &str| {
+        let rules = Rules {
+            expect: vec![cel.into()],
+            ..Rules::default()
+        };
+        judge(&rules, &answer(200, body, 1)).1
+    };
+    let letters = "ab".repeat(512 * 1024);
+    let text = |length: usize| letters.get(..length).unwrap();
+    let began = tokio::time::Instant::now();
+    assert_eq!(
+        said(worst, text(64 * 1024)),
+        "`text` is too large for the regular expression, which goes through 8 KiB at most"
+    );
+    assert!(said(worst, text(8 * 1024)).contains("does not match"));
+    let found = format!("{}status: up1", text(1_000_000));
+    assert_eq!(said(simple, &found), "200 in 1.0 ms");
+    let json = |length| format!("{{\"text\":\"{}\",\"n\":1}}", text(length));
+    assert_eq!(said(digits, &json(100 * 1024)), "200 in 1.0 ms");
+    assert_eq!(
+        said(digits, &json(200 * 1024)),
+        "`body.text` is too large for the regular expression, which goes through 128 KiB at most"
+    );
+    let list = |length| {
+        format!(
+            "{{\"items\":[{}\"\"]}}",
+            format!("\"{}\",", text(length)).repeat(99)
+        )
+    };
+    assert_eq!(
+        said(items, &list(2000)),
+        "`body.items` is too large for the regular expression, which goes through 128 KiB at most"
+    );
+    assert!(!said(items, &list(1000)).contains("large"));
+    assert!(
+        began.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
 fn a_list_that_the_target_made_long_is_not_judged() {
     let body = format!("{{\"items\":[{}0]}}", "0,".repeat(1_000));
     let rules = Rules {
@@ -349,6 +397,8 @@ fn bad_expectations_are_found_at_load() {
         "body.a.all(x, body.b.all(y, x == y))",
         "text.matches(\"(\")",
         "text.matches(body.pattern)",
+        "(text + text).matches(\"a\")",
+        "body.a.all(x, body.text.matches(\"a\"))",
         "text.matches(\"[a-z]{1000}{1000}\")",
         "body.a.all(x, x.matches(\"\\\\w{50}\"))",
         "body.a.all(x, text.contains(x))",
@@ -361,7 +411,7 @@ fn bad_expectations_are_found_at_load() {
     ]
     .into_iter()
     .map(|cel| match Judge::examine(&cel.into()) {
-        Ok(()) => format!("{cel}\n  taken"),
+        Ok(_) => format!("{cel}\n  taken"),
         Err(error) => {
             let hint = error.hint.unwrap_or_default();
             format!(

@@ -12,11 +12,6 @@ use super::{
 };
 use crate::near::nearest;
 
-/// A regular expression may take so much memory: it is made for each answer.
-const MAX_PATTERN: usize = 256 * 1024;
-/// And so much where it is made for each item of a list.
-const MAX_PATTERN_IN_LOOP: usize = 16 * 1024;
-
 /// Functions and operators that an expectation may call.
 const FUNCTIONS: [&str; 44] = [
     "_?_:_",
@@ -160,7 +155,7 @@ pub(super) fn fields(expr: &IdedExpr) -> Result<(), ExpectError> {
 }
 
 /// Names that comprehensions bind.
-fn bound(expr: &IdedExpr) -> Vec<&str> {
+pub(super) fn bound(expr: &IdedExpr) -> Vec<&str> {
     let mut names = Vec::new();
     walk(expr, &mut |expr| {
         if let Expr::Comprehension(loop_) = &expr.expr {
@@ -198,7 +193,7 @@ pub(super) fn cost(expr: &IdedExpr) -> Result<(), ExpectError> {
 }
 
 /// Calls `visit` for everything that is worked out for each item of a list.
-fn in_loops<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
+pub(super) fn in_loops<'a>(expr: &'a IdedExpr, visit: &mut impl FnMut(&'a IdedExpr)) {
     walk(expr, &mut |outer| {
         if let Expr::Comprehension(comprehension) = &outer.expr {
             walk(&comprehension.loop_step, visit);
@@ -211,18 +206,13 @@ pub(super) fn literals(expr: &IdedExpr) -> Result<(), ExpectError> {
     let mut wrong = None;
     walk(expr, &mut |part| {
         if wrong.is_none() {
-            wrong = literal(part, MAX_PATTERN).err();
-        }
-    });
-    in_loops(expr, &mut |part| {
-        if wrong.is_none() {
-            wrong = literal(part, MAX_PATTERN_IN_LOOP).err();
+            wrong = literal(part).err();
         }
     });
     wrong.map_or(Ok(()), Err)
 }
 
-fn literal(expr: &IdedExpr, max_pattern: usize) -> Result<(), ExpectError> {
+fn literal(expr: &IdedExpr) -> Result<(), ExpectError> {
     let Expr::Call(call) = &expr.expr else {
         return Ok(());
     };
@@ -236,42 +226,15 @@ fn literal(expr: &IdedExpr, max_pattern: usize) -> Result<(), ExpectError> {
                 )
             })
         }
-        ("matches", Some(text)) => pattern(text, max_pattern),
-        ("matches", None) => Err(ExpectError::new(
-            "`matches` takes its regular expression as text in quotes",
-        )
-        .hint("one that the target sends could take for ever")),
         _ => Ok(()),
     }
 }
 
-fn literal_text(expr: &IdedExpr) -> Option<&str> {
+pub(super) fn literal_text(expr: &IdedExpr) -> Option<&str> {
     if let Expr::Literal(LiteralValue::String(text)) = &expr.expr {
         return Some(text.inner());
     }
     None
-}
-
-fn pattern(text: &str, max: usize) -> Result<(), ExpectError> {
-    let tried = regex::RegexBuilder::new(text).size_limit(max).build();
-    match tried {
-        Ok(_) => Ok(()),
-        Err(regex::Error::CompiledTooBig(_)) => {
-            let where_ = if max < MAX_PATTERN {
-                " for each item of a list"
-            } else {
-                ""
-            };
-            Err(ExpectError::new(format!(
-                "{text:?} is too large a regular expression{where_}"
-            ))
-            .hint("`{1,1000}` repeats what is before it; `\\\\w` and `\\\\d` mean those of every script, `[0-9]` ten digits"))
-        }
-        Err(_) => Err(
-            ExpectError::new(format!("{text:?} is no regular expression"))
-                .hint("in CEL text, a backslash is written twice, or r\"…\" is used"),
-        ),
-    }
 }
 
 /// Calls `visit` for `expr` and everything within it.
