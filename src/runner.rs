@@ -46,10 +46,10 @@ mod seen;
 
 pub use cell::Cell;
 pub use recent::{Brief, Counts, MAX_RECENT, Recent};
+pub use seen::{Seen, see};
 
 use cell::{Flight, State, Waiter};
 use host::Host;
-use seen::{Seen, see};
 
 /// Runs checks.
 #[derive(Debug)]
@@ -343,7 +343,7 @@ impl Runner {
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));
         }
-        Some(see(&self.prober, cell).await)
+        Some(see(&self.prober, &cell.check, &cell.judge).await)
     }
 
     /// Makes a run of what was seen.

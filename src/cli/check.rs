@@ -20,7 +20,8 @@ use crate::{
     near::nearest,
     observation::Observation,
     probe::{Prober, ProberSettings},
-    report::{Component, Document, Expectation, Status, Trigger, millis},
+    report::{Component, Document, Expectation, FailedAttempt, Status, Trigger, millis},
+    runner,
     verdict::{
         Judge, Judgement,
         status::{Standing, Turn},
@@ -47,9 +48,11 @@ struct Outcome {
     check: Arc<Check>,
     observation: Observation,
     judgement: Judgement,
+    /// The attempts before.
+    failed: Vec<FailedAttempt>,
 }
 
-/// Probes the targets. The exit code is that of the worst verdict.
+/// Probes the targets, as often as the daemon would within one run. The exit code is that of the worst verdict.
 ///
 /// # Errors
 /// When a name is not configured.
@@ -81,12 +84,12 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
 
 async fn probe(prober: &Prober, check: Arc<Check>) -> Result<Outcome, Failure> {
     let judge = Judge::new(&check.rules).map_err(|(_, error)| Failure::new(Exit::Config, error))?;
-    let observation = prober.probe(&check.target, check.timeout).await;
-    let judgement = judge.judge(&observation);
+    let seen = runner::see(prober, &check, &judge).await;
     Ok(Outcome {
         check,
-        observation,
-        judgement,
+        observation: seen.observation,
+        judgement: seen.judgement,
+        failed: seen.failed,
     })
 }
 
@@ -186,6 +189,10 @@ fn table(outcomes: &[Outcome]) -> String {
     // One target is looked at closely: every expectation and every part of its
     // health document is shown.
     if let [outcome] = outcomes {
+        for (attempt, failed) in outcome.failed.iter().enumerate() {
+            let message = &failed.message;
+            text.push_str(&format!("  attempt {} failed: {message}\n", attempt + 1));
+        }
         for Expectation {
             expect,
             met,
@@ -246,6 +253,7 @@ fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
             check,
             observation,
             judgement,
+            failed,
         } = outcome;
         let turn = Turn {
             verdict: judgement.verdict,
@@ -255,7 +263,10 @@ fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
         };
         let standing = Standing::after(None, turn, check.thresholds);
         let run = nuid::next().to_string();
-        let making = Making::new(Trigger::Request, "supercheck check", run);
+        let making = Making {
+            failed_attempts: failed,
+            ..Making::new(Trigger::Request, "supercheck check", run)
+        };
         let encoded = write_up(&check, &observation, judgement, standing, making)
             .encode()
             .map_err(|error| Failure::new(Exit::Bug, error))?;

@@ -7,7 +7,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Cell;
 use crate::{
     check::Check,
     clock::Timestamp,
@@ -15,7 +14,7 @@ use crate::{
     probe::Prober,
     report::{FailedAttempt, Verdict},
     trial,
-    verdict::Judgement,
+    verdict::{Judge, Judgement},
 };
 
 /// A probe that ends so long after its timeout was not watched meanwhile: the
@@ -24,18 +23,19 @@ const STOOD_STILL: Duration = Duration::from_secs(1);
 
 /// What a run saw, and what is to be thought of it.
 #[derive(Debug)]
-pub(super) struct Seen {
-    pub(super) observation: Observation,
-    pub(super) judgement: Judgement,
+pub struct Seen {
+    /// The attempt that counts.
+    pub observation: Observation,
+    /// What is to be thought of it.
+    pub judgement: Judgement,
     /// The attempts before.
-    pub(super) failed: Vec<FailedAttempt>,
+    pub failed: Vec<FailedAttempt>,
     /// When the job of a push check last reported.
-    pub(super) reported_at: Option<Timestamp>,
+    pub reported_at: Option<Timestamp>,
 }
 
 /// Asks the target until an attempt does not fail, or there are no more.
-pub(super) async fn see(prober: &Prober, cell: &Cell) -> Seen {
-    let check = &cell.check;
+pub async fn see(prober: &Prober, check: &Check, judge: &Judge) -> Seen {
     let mut failed = Vec::new();
     let mut left = check.attempts.most;
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn see(prober: &Prober, cell: &Cell) -> Seen {
         let judgement = guarded(|| {
             let response = observation.response.as_ref();
             trial::judging(response.map_or(&[], |response| &response.body));
-            cell.judge.judge(&observation)
+            judge.judge(&observation)
         });
         left = left.saturating_sub(1);
         let response = observation.response.as_ref();

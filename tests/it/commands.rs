@@ -56,6 +56,24 @@ async fn check_exits_like_a_nagios_plugin_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_asks_again_as_often_as_the_daemon_would() {
+    let target = Target::start().await;
+    target.set("/api", Answer::json("{}").status(503));
+    let (_home, mut command) = checking(&format!(
+        "[[check]]\nname = \"api\"\nurl = \"{}\"\nattempts = 3\nattempt_delay = \"10ms\"",
+        target.url("/api")
+    ));
+    let (exit, out, _) = run(command.args(["check", "api"]));
+    assert_eq!((exit, target.hits("/api")), (2, 3), "{out}");
+    let tell = |attempt| format!("attempt {attempt} failed: HTTP status 503");
+    assert!(out.contains(&tell(1)) && out.contains(&tell(2)), "{out}");
+    let (_, out, _) = run(command.arg("--json"));
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["attempts"], 3);
+    assert_eq!(report["failed_attempts"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn urls_of_one_host_are_told_apart() {
     let target = Target::start().await;
     let urls = [target.url("/one"), target.url("/two")];
