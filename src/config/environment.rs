@@ -51,6 +51,12 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, root: &mut Node, book: &
             ["defaults", "headers", header] => {
                 set_header(child(root, "defaults"), header, value, &at);
             }
+            ["maintenance", ..] => book
+                .mistake(&at, "times of maintenance are not set by variables")
+                .hint(
+                    "write `[[maintenance]]` into a file, or use `supercheck maintenance NAME \
+                     --for 2h`",
+                ),
             [section, _] if SECTIONS.contains(section) => {
                 set(root, &parts, value.clone(), &at);
             }

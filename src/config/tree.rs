@@ -245,18 +245,25 @@ fn include(sources: &Sources<'_>, main: &Path, book: &mut Book) -> Vec<Option<No
         .collect()
 }
 
-/// Adds the checks of an included file, which holds nothing else.
+/// Lists that an included file may add to.
+const INCLUDED: [&str; 2] = ["check", "maintenance"];
+
+/// Adds the checks of an included file and its maintenance, which are all that
+/// it holds.
 fn merge(root: &mut Node, mut included: Node, book: &mut Book) {
     let found = included.entries_mut().map(std::mem::take);
     for (key, entry) in found.unwrap_or_default() {
-        if key != "check" {
+        if !INCLUDED.contains(&key.as_str()) {
             book.mistake(&entry.key_at, format!("`{key}` in an included file"))
-                .hint("files in `conf.d` hold checks; everything else goes into the main file");
+                .hint(
+                    "files in `conf.d` hold `[[check]]` and `[[maintenance]]`; everything else \
+                     goes into the main file",
+                );
             continue;
         }
-        let Value::List(mut checks) = entry.node.value else {
-            book.mistake(&entry.key_at, "`check` is not a list")
-                .hint("write `[[check]]`, with two brackets");
+        let Value::List(mut added) = entry.node.value else {
+            book.mistake(&entry.key_at, format!("`{key}` is not a list"))
+                .hint(format!("write `[[{key}]]`, with two brackets"));
             continue;
         };
         let Some(entries) = root.entries_mut() else {
@@ -267,7 +274,7 @@ fn merge(root: &mut Node, mut included: Node, book: &mut Book) {
             key_at: entry.key_at,
         });
         if let Value::List(list) = &mut all.node.value {
-            list.append(&mut checks);
+            list.append(&mut added);
         }
     }
 }

@@ -268,7 +268,11 @@ fn checks_of_included_files_join_the_others() {
                 &format!("[defaults]\ngroup = \"g\"\n{API}"),
             ),
             ("etc/conf.d/10-shop.toml", &shop),
-            ("etc/conf.d/20-empty.toml", ""),
+            (
+                "etc/conf.d/20-night.toml",
+                "[[maintenance]]\nchecks = [\"shop\"]\nschedule = \"0 2 * * *\"\nduration = \"1h\"",
+            ),
+            ("etc/conf.d/25-empty.toml", ""),
             ("etc/conf.d/30-ignored.toml.bak", "not read"),
         ],
         &[("SUPERCHECK_CHECK__SHOP__INTERVAL", "5s")],
@@ -279,7 +283,8 @@ fn checks_of_included_files_join_the_others() {
     assert_eq!(names, ["api", "shop"]);
     assert_eq!(checks[1].group.as_deref(), Some("g"));
     assert_eq!(checks[1].interval, Duration::from_secs(5));
-    assert_eq!(loaded.files.len(), 3);
+    assert_eq!(loaded.config.maintenance[0].selector.checks, ["shop"]);
+    assert_eq!(loaded.files.len(), 4);
     let alone = load_files(&[("supercheck.toml", ""), ("conf.d/a.toml", API)], &[]).unwrap();
     assert_eq!(alone.config.checks.len(), 1);
 }

@@ -175,6 +175,13 @@ fn a_mistake_names_the_variable() {
          gate, store, requests, history, defaults) and SUPERCHECK_CHECK__<NAME>__<KEY>",
     );
     refused(
+        "SUPERCHECK_MAINTENANCE__NIGHT__DURATION",
+        "2h",
+        "SUPERCHECK_MAINTENANCE__NIGHT__DURATION: error: times of maintenance are not set by \
+         variables\nhint: write `[[maintenance]]` into a file, or use `supercheck maintenance \
+         NAME --for 2h`",
+    );
+    refused(
         "SUPERCHECK_CHECK__API__NAME",
         "api",
         "SUPERCHECK_CHECK__API__NAME: error: a check is named by the names of its variables\n\
