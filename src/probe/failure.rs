@@ -10,7 +10,7 @@ use std::{error::Error, io};
 
 use rustls::{CertificateError, Error as TlsError};
 
-use super::resolve::LookupError;
+use super::{resolve::LookupError, trust::NoAuthorities};
 use crate::observation::{Failure, Phase};
 
 /// The failure that `error` is; `during` is what was under way.
@@ -125,6 +125,7 @@ pub(super) fn tls_text(error: &TlsError) -> String {
         }
         CertificateError::UnknownIssuer => "the certificate's issuer is not trusted".to_owned(),
         CertificateError::Revoked => "the certificate is revoked".to_owned(),
+        CertificateError::Other(why) if why.0.is::<NoAuthorities>() => why.0.to_string(),
         other => plain(&format!("the certificate is not valid: {other}")),
     }
 }

@@ -30,6 +30,11 @@ use crate::{
     observation::Certificate,
 };
 
+mod nobody;
+
+pub(super) use nobody::NoAuthorities;
+use nobody::Nobody;
+
 /// Why a target cannot be asked over TLS as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -52,10 +57,16 @@ pub enum TrustError {
 /// Decides whom to trust.
 pub(super) type Judge = Arc<dyn ServerCertVerifier>;
 
-/// Trusts whom the system trusts, and `extra` certificates.
+/// Trusts whom the system trusts, and `extra` certificates. A system that has
+/// no certificates, such as a bare container's, trusts nobody.
 pub(super) fn as_the_system(extra: &[Vec<u8>]) -> Result<Judge, TrustError> {
     let extra = extra.iter().map(|der| CertificateDer::from(der.clone()));
-    Ok(Arc::new(Verifier::new_with_extra_roots(extra, provider())?))
+    match Verifier::new_with_extra_roots(extra, provider()) {
+        Ok(verifier) => Ok(Arc::new(verifier)),
+        // So it says that it found none.
+        Err(TlsError::General(_)) => Ok(Arc::new(Nobody(provider()))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Trusts whom the certificates in a file signed, and nobody else.

@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use crate::support::{daemon::Daemon, nats::Nats, target::Target, wait};
+use crate::support::{
+    daemon::{Daemon, run},
+    nats::Nats,
+    target::Target,
+    wait,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_names_and_redirects_are_reported_and_no_proxy_is_found_by_itself() {
@@ -64,4 +69,47 @@ async fn connections_names_and_redirects_are_reported_and_no_proxy_is_found_by_i
     let nobody = report("tcp://127.0.0.1:1".to_owned()).await;
     assert_eq!(nobody["message"], "connection refused");
     assert_eq!(nobody["status"], "down");
+}
+
+/// As in a container that holds the binary alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_ca_certificates_plain_targets_are_asked_and_others_say_what_is_missing() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let pair = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(path("cert"), pair.cert.pem()).unwrap();
+    std::fs::write(path("key"), pair.signing_key.serialize_pem()).unwrap();
+    let env = [
+        ("SSL_CERT_FILE", "/nowhere"),
+        ("SSL_CERT_DIR", "/nowhere"),
+        ("SUPERCHECK_HTTP__TLS_CERT", &path("cert")),
+        ("SUPERCHECK_HTTP__TLS_KEY", &path("key")),
+    ];
+    let config = format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"plain\"\nurl = \"{}\"\ninterval = \"300ms\"\ntimeout = \"200ms\"",
+        nats.url(),
+        target.url("/")
+    );
+    let daemon = Daemon::serve_with(&config, &[], &env);
+    nats.summary_that("plain", "it is up", |summary| summary["status"] == "up")
+        .await;
+    // The daemon's own HTTP face is what shows a certificate.
+    let listen = daemon.http().await.replace("http://", "");
+    let url = format!("https://{listen}/livez");
+    let (code, out, err) = run(&mut daemon.command(&["check", &url]));
+    assert_eq!(code, 2, "{out}{err}");
+    let missing = "TLS: this system has no CA certificates to judge it by";
+    assert!(out.contains(missing), "{out}");
+    // Who trusts any certificate needs none of them, and who names one has it.
+    let mut healthcheck = daemon.command(&["healthcheck"]);
+    let (code, out, err) = run(healthcheck.env("SUPERCHECK_HTTP__LISTEN", &listen));
+    assert_eq!(code, 0, "{out}{err}");
+    let named = [
+        ("SUPERCHECK_CHECK__OWN__URL", url.as_str()),
+        ("SUPERCHECK_CHECK__OWN__CA", &path("cert")),
+    ];
+    let (code, out, err) = run(daemon.command(&["check", "own"]).envs(named));
+    assert_eq!(code, 0, "{out}{err}");
 }
