@@ -165,9 +165,10 @@ impl Store {
         }
     }
 
-    /// Whatever is answered, it may be asked.
+    /// Whatever is answered, it may be asked. What it is about is not said, so
+    /// nothing comes of it, and the server has nothing to log.
     async fn question(&self, subject: String) {
-        let asked = self.client.request(subject, "?".into());
+        let asked = self.client.request(subject, "{}".into());
         if let Err(error) = tokio::time::timeout(PATIENCE, asked).await {
             tracing::debug!(%error, "no answer to a question that is none");
         }

@@ -22,6 +22,7 @@ mod cluster;
 mod commands;
 mod compat;
 mod crashes;
+mod doctor;
 mod embedded;
 mod exactly_once;
 mod failures;

@@ -112,6 +112,11 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Everything logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("nats.log")).unwrap()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).unwrap();
