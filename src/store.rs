@@ -26,6 +26,7 @@ pub mod flags;
 pub mod history;
 pub mod ledger;
 pub mod object;
+mod pace;
 pub mod permissions;
 pub mod queue;
 pub mod read;

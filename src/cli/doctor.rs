@@ -1,12 +1,14 @@
 //! `supercheck doctor`: looks at what the daemon needs, says what is amiss and
 //! what helps.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::{Failure, Global, connect, load, out};
 use crate::{
     error::Exit,
-    store::examine::{Finding, Level},
+    store::examine::{Asked, Finding, Level},
 };
 
 /// What `doctor` is told.
@@ -31,15 +33,16 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     for warning in &loaded.warnings {
         out::print(&format!("warning  {warning}\n"))?;
     }
-    let largest = loaded
-        .config
-        .checks
-        .iter()
-        .map(|check| check.target.max_body)
-        .max();
+    let checks = &loaded.config.checks;
+    let bodies = checks.iter().map(|check| check.target.max_body);
+    let a_day = |interval: Duration| 86_400.0 / interval.as_secs_f64();
+    let asked = Asked {
+        largest_body: bodies.max().unwrap_or(0),
+        runs_a_day: checks.iter().map(|check| a_day(check.interval)).sum(),
+    };
     let findings = out::block_on(async {
         let store = connect(&loaded.config).await?;
-        Ok(store.examine(largest.unwrap_or(0), options.fix).await)
+        Ok(store.examine(asked, options.fix).await)
     })?;
     let mut worst = if loaded.warnings.is_empty() {
         Level::Good

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{
-    KV_BUCKET, Store, StoreError, Trouble,
+    HISTORY_STREAM, KV_BUCKET, Store, StoreError, Trouble,
     buckets::{self, Drift},
+    pace::Pace,
     permissions,
     wanted::{Wanted, kv_stream, wanted},
 };
@@ -20,6 +21,15 @@ pub enum Level {
     Warning,
     /// Does not work.
     Bad,
+}
+
+/// What is asked of the server, as the checks are configured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// The longest body that is kept of an answer.
+    pub largest_body: usize,
+    /// Scheduled runs.
+    pub runs_a_day: f64,
 }
 
 /// One thing that was looked at.
@@ -67,8 +77,8 @@ impl Finding {
 impl Store {
     /// Looks at everything that supercheck needs of the server. With `fix`,
     /// makes what is missing and changes what can be changed.
-    pub async fn examine(&self, largest_body: usize, fix: bool) -> Vec<Finding> {
-        let mut findings = vec![self.server(), self.payload(largest_body)];
+    pub async fn examine(&self, asked: Asked, fix: bool) -> Vec<Finding> {
+        let mut findings = vec![self.server(), self.payload(asked.largest_body)];
         if fix {
             let mended = tokio::select! {
                 mended = self.mend() => mended,
@@ -87,7 +97,7 @@ impl Store {
         let mut usable = true;
         for Wanted { config, .. } in wanted(self.settings()) {
             let found = tokio::select! {
-                found = self.bucket(&config) => found,
+                found = self.bucket(&config, asked) => found,
                 refusal = self.refused() => Err(refusal),
             };
             match found {
@@ -197,6 +207,7 @@ impl Store {
     async fn bucket(
         &self,
         config: &async_nats::jetstream::stream::Config,
+        asked: Asked,
     ) -> Result<(Vec<Finding>, bool), StoreError> {
         let name = &config.name;
         let Some(info) = self.info(name).await? else {
@@ -211,6 +222,16 @@ impl Store {
         let (messages, bytes) = (info.state.messages, info.state.bytes);
         let holds = format!("`{name}` holds {messages} messages, {bytes} bytes");
         let mut findings = vec![Finding::good(holds)];
+        if name == HISTORY_STREAM {
+            let pace = Pace {
+                messages,
+                bytes,
+                runs_a_day: asked.runs_a_day,
+                max_bytes: info.config.max_bytes,
+                max_age: info.config.max_age,
+            };
+            findings.extend(pace.told().map(Finding::good));
+        }
         findings.extend(drift.iter().map(of_drift));
         Ok((findings, true))
     }

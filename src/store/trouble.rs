@@ -76,7 +76,8 @@ impl Trouble {
             Self::NoDaemon => "is `supercheck serve` running, on this NATS and account?",
             Self::NoJetStream => {
                 "start nats-server with `-js`, or add a `jetstream {}` block to its configuration; \
-                 Debian's package has none: add it to /etc/nats-server.conf and restart nats-server"
+                 Debian's package has none: run `install -d -o nats /var/lib/nats`, add `jetstream \
+                 { store_dir: \"/var/lib/nats\" }` to /etc/nats-server.conf, and restart nats-server"
             }
             Self::Missing => "the daemon makes its buckets when it connects; is it running?",
             Self::Full => {

@@ -205,6 +205,7 @@ async fn status_shows_a_table_and_exits_with_the_worst() {
 
     let (code, out, _) = run(&mut daemon.command(&["doctor"]));
     assert_eq!(code, 0, "{out}");
+    assert!(out.contains("ok       the history grows by "), "{out}");
 
     // A reader that goes away is no trouble of ours.
     let mut child = daemon
