@@ -205,7 +205,8 @@ impl Cell {
         let from = before.map_or(Status::Unknown, |before| before.counted().status);
         let to = standing.counted().status;
         if from != to && !self.check.is_ad_hoc() {
-            tracing::info!(%check, %from, %to, reason = %judgement.message, "status changed");
+            let reason = &judgement.message;
+            tracing::info!(%check, %from, %to, %verdict, %reason, "status changed");
         }
         standing
     }
