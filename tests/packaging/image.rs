@@ -24,6 +24,8 @@ async fn the_images_run_alone_together_and_as_a_cluster() {
     }
     let engine = Engine::start().await;
     small_and_without_a_shell(&engine);
+    compiled(&engine);
+    bare(&engine).await;
     alone(&engine).await;
     composed(&engine).await;
     clustered(&engine).await;
@@ -39,8 +41,27 @@ fn small_and_without_a_shell(engine: &Engine) {
     assert_eq!(config["Healthcheck"]["Test"][2], "healthcheck");
     let labels = &config["Labels"];
     assert_eq!(labels["org.opencontainers.image.title"], "supercheck");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(labels["org.opencontainers.image.version"], version);
     let shell = engine.docker(&["run", "--rm", "--entrypoint", "/bin/sh", "supercheck"]);
     assert_ne!(shell.code, 0, "there is no shell");
+}
+
+/// The whole Dockerfile, compiler and all, makes the same image of a binary
+/// that works.
+fn compiled(engine: &Engine) {
+    let image = engine.inspect("supercheck:compiled");
+    assert_eq!(image["Config"], engine.inspect("supercheck")["Config"]);
+    let said = engine.does(&["run", "--rm", "supercheck:compiled", "--version"]);
+    assert_eq!(said, concat!("supercheck ", env!("CARGO_PKG_VERSION")));
+}
+
+/// Without any setting.
+async fn bare(engine: &Engine) {
+    engine.does(&["run", "--detach", "--name", "bare", "supercheck:embedded"]);
+    engine.healthy("bare").await;
+    stops_well(engine, "bare");
+    engine.does(&["rm", "--volumes", "bare"]);
 }
 
 /// With an embedded NATS, configured by the environment, among variables as

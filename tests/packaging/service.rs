@@ -8,6 +8,10 @@ use serde_json::Value;
 use crate::{command::good, machine::Machine, made, wait};
 
 const STATUS: &str = "systemctl show supercheck --property StatusText --value";
+/// What the later package says in its default configuration.
+const LATER: &str = "Another default.";
+/// The oldest summary there is of a check.
+const OLDEST: &str = "supercheck history healthy --json | head -1";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "tests/run --packaging runs it"]
@@ -16,6 +20,7 @@ async fn the_debian_package_installs_a_service_that_is_kept_running() {
         return;
     };
     installed(&machine).await;
+    given_nats(&machine).await;
     used(&machine).await;
     reloaded(&machine).await;
     killed(&machine).await;
@@ -23,22 +28,25 @@ async fn the_debian_package_installs_a_service_that_is_kept_running() {
     stopped(&machine);
     embedded(&machine).await;
     upgraded(&machine).await;
+    restored(&machine).await;
     purged(&machine);
 }
 
-/// A booted machine that shares the packages and a nats-server.
+/// A booted machine that shares the packages and a newer nats-server.
 async fn machine() -> Option<(Machine, tempfile::TempDir)> {
     let (root, package) = (made("debian")?, made("supercheck.deb")?);
+    let debian = made("nats-server.deb")?;
     let server = crate::tools::nats_server(crate::tools::VERSIONS[0])?;
     let share = tempfile::tempdir().unwrap();
     let within = |name: &str| share.path().join(name);
     std::fs::copy(&package, within("supercheck.deb")).unwrap();
     std::fs::copy(server, within("nats-server")).unwrap();
+    std::fs::copy(debian, within("debian.deb")).unwrap();
     newer(&package, &within("newer.deb"));
     Some((Machine::boot(&root, share.path()).await, share))
 }
 
-/// The same package with a later version.
+/// The same package with a later version, and another default configuration.
 fn newer(package: &Path, path: &Path) {
     let tree = tempfile::tempdir().unwrap();
     let unpack = Command::new("dpkg-deb")
@@ -56,6 +64,9 @@ fn newer(package: &Path, path: &Path) {
             None => format!("{line}\n"),
         });
     std::fs::write(&control, lines.collect::<String>()).unwrap();
+    let config = tree.path().join("etc/supercheck/supercheck.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}# {LATER}\n")).unwrap();
     good(
         Command::new("dpkg-deb")
             .args(["-Zgzip", "-z1", "-b"])
@@ -102,10 +113,31 @@ async fn installed(machine: &Machine) {
     assert_eq!(ready.code, 1, "NATS is away: {ready:?}");
 }
 
-/// With a NATS on the host, a target, and somebody who asks.
+/// Debian's nats-server has no JetStream; what `doctor` says of that is done.
+async fn given_nats(machine: &Machine) {
+    machine.does("dpkg --install /share/debian.deb");
+    let unusable = "1 check, NATS connected but not usable (see the log)";
+    machine.becomes("it has none", STATUS, unusable).await;
+    let doctor = machine.sh("supercheck doctor");
+    assert_eq!(doctor.code, 2, "{doctor:?}");
+    let (make, add) = (
+        "install -d -o nats /var/lib/nats",
+        "jetstream { store_dir: \"/var/lib/nats\" }",
+    );
+    for help in [make, add, "/etc/nats-server.conf"] {
+        assert!(doctor.out.contains(help), "{doctor:?}");
+    }
+    machine.does(&format!(
+        "{make} && echo '{add}' >> /etc/nats-server.conf && systemctl restart nats-server"
+    ));
+    machine
+        .becomes("it has", STATUS, "1 check, NATS connected")
+        .await;
+}
+
+/// With a target, and somebody who asks.
 async fn used(machine: &Machine) {
     machine.does("systemd-run --unit demo-target /usr/bin/supercheck demo-target");
-    machine.does("systemd-run --unit nats-server /share/nats-server -js -sd /var/lib/jetstream");
     machine.does(
         "mkdir /etc/supercheck/conf.d && printf '[[check]]\nname = \"healthy\"\nurl = \
          \"http://127.0.0.1:8089/healthy\"\ninterval = \"2s\"\n' > /etc/supercheck/conf.d/one.toml",
@@ -121,7 +153,9 @@ async fn used(machine: &Machine) {
             "1",
         )
         .await;
-    machine.does("supercheck healthcheck");
+    // Which is also that the first results are in.
+    let ready = "supercheck healthcheck > /dev/null; echo $?";
+    machine.becomes("it is ready", ready, "0").await;
     machine.does("supercheck doctor");
     let report = machine.inside(async || {
         let client = async_nats::connect("nats://127.0.0.1:4222").await.unwrap();
@@ -134,6 +168,7 @@ async fn used(machine: &Machine) {
     let found = machine.does("journalctl SUPERCHECK_CHECK=healthy --output json --no-pager");
     let entry: Value = serde_json::from_str(found.lines().next().unwrap()).unwrap();
     assert_eq!(entry["SUPERCHECK_TO"], "up", "{entry}");
+    assert_eq!(entry["SUPERCHECK_VERDICT"], "pass", "{entry}");
     assert!(
         entry["MESSAGE"].as_str().unwrap().contains("check=healthy"),
         "{entry}"
@@ -228,7 +263,9 @@ async fn embedded(machine: &Machine) {
             "3 checks, 1 down, NATS connected",
         )
         .await;
-    machine.does("CREDENTIALS_DIRECTORY=/etc/supercheck supercheck doctor");
+    machine.does("supercheck doctor");
+    // The secret is there for those who judge the file before a reload, too.
+    machine.does("systemctl reload supercheck");
     machine.inside(async || {
         let url = "nats://127.0.0.1:4222";
         assert!(
@@ -242,25 +279,48 @@ async fn embedded(machine: &Machine) {
     assert_eq!(owner, "700");
 }
 
+/// The configuration was edited since the package was installed.
 async fn upgraded(machine: &Machine) {
     let summed = "sha256sum /etc/supercheck/supercheck.toml";
-    let history =
-        "CREDENTIALS_DIRECTORY=/etc/supercheck supercheck history healthy --json | head -1";
-    let (process, config) = (main_process(machine), machine.does(summed));
-    let oldest = wait::until("something to keep", async || {
-        Some(machine.does(history)).filter(|oldest| oldest.contains("healthy"))
-    })
-    .await;
+    let config = machine.does(summed);
+    let oldest = oldest(machine).await;
     for package in ["newer", "supercheck"] {
         // There, and back again.
-        machine.does(&format!("dpkg --install /share/{package}.deb"));
+        let process = main_process(machine);
+        machine.does(&format!(
+            "dpkg --force-confold --install /share/{package}.deb"
+        ));
         machine
             .becomes("it runs", "systemctl is-active supercheck", "active")
             .await;
-        machine.becomes("its state is kept", history, &oldest).await;
-        assert_ne!(main_process(machine), process, "the new one runs");
+        machine.becomes("its state is kept", OLDEST, &oldest).await;
+        assert_ne!(main_process(machine), process, "the other one runs");
         assert_eq!(machine.does(summed), config, "the configuration is kept");
+        let offered = machine.sh(&format!("grep '{LATER}' /etc/supercheck/*.dpkg-dist"));
+        assert_eq!(offered.code == 0, package == "newer", "{offered:?}");
     }
+}
+
+async fn oldest(machine: &Machine) -> String {
+    wait::until("something to keep", async || {
+        Some(machine.does(OLDEST)).filter(|oldest| oldest.contains("healthy"))
+    })
+    .await
+}
+
+/// What was copied while the service was stopped is put back after a loss.
+async fn restored(machine: &Machine) {
+    let oldest = oldest(machine).await;
+    machine.does("systemctl stop supercheck && cp -a /var/lib/supercheck/. /var/backups/state");
+    machine.does("rm -r /var/lib/supercheck/* && systemctl start supercheck");
+    machine
+        .becomes("it is lost", STATUS, "3 checks, 1 down, NATS connected")
+        .await;
+    assert_ne!(machine.does(OLDEST), oldest, "it is gone");
+    machine.does("systemctl stop supercheck && rm -r /var/lib/supercheck/*");
+    machine.does("cp -a /var/backups/state/. /var/lib/supercheck && rm -r /var/backups/state");
+    machine.does("systemctl start supercheck");
+    machine.becomes("it is back", OLDEST, &oldest).await;
 }
 
 fn purged(machine: &Machine) {
@@ -274,8 +334,9 @@ fn purged(machine: &Machine) {
     // What the test itself brought aside.
     let left = machine.does(
         "systemctl daemon-reload; find / -xdev -name '*supercheck*' -not -path '/proc/*' \
-         -not -path '/share/*' -not -path '/var/lib/jetstream/*'",
+         -not -path '/share/*' -not -path '/var/lib/nats/*'",
     );
     assert_eq!(left, "", "nothing is left");
-    assert_eq!(machine.does("systemctl --failed --no-legend"), "");
+    let failed = machine.does("systemctl list-units --failed --no-legend 'supercheck*'");
+    assert_eq!(failed, "");
 }
