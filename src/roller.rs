@@ -23,6 +23,8 @@ use crate::{
     triggers::Cells,
 };
 
+mod recall;
+
 /// So often it is looked whether an hour is over.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// After a failure it is tried again so much later.
@@ -36,7 +38,7 @@ const MAX_BACK: u64 = 31 * 24;
 pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>) {
     let began = clock::now();
     let mut link = store.link();
-    let mut behind = true;
+    let (mut behind, mut recalled) = (true, false);
     loop {
         if link.wait_for(|link| *link == Link::Ready).await.is_err() {
             return;
@@ -47,7 +49,12 @@ pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>) {
                 catch_up(&store, &now, began).await?;
                 behind = false;
             }
-            roll_up(&store, &now).await
+            roll_up(&store, &now).await?;
+            if !recalled {
+                recall::rest(&store, &now, began).await?;
+                recalled = true;
+            }
+            Ok::<(), StoreError>(())
         };
         let pause = match rolled.await {
             Ok(()) => LOOK_EVERY,
@@ -60,15 +67,23 @@ pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>) {
     }
 }
 
-/// Counts what earlier daemons stored and nobody rolled up.
+/// Counts what earlier daemons stored and nobody rolled up, and recalls their
+/// last runs.
 async fn catch_up(store: &Store, cells: &Cells, began: Timestamp) -> Result<(), StoreError> {
     let this = began.as_millis() / HOUR;
     let earliest = this.saturating_sub(MAX_BACK);
     let from = store.rolled_up_through().await?;
     let from = from.map_or(earliest, |from| from.clamp(earliest, this));
+    let back = u64::try_from(recall::BACK.as_millis()).unwrap_or(u64::MAX);
+    let begin = began.as_millis().saturating_sub(back).min(from * HOUR);
+    let mut runs = recall::Runs::default();
     let mut past: HashMap<String, (Hours, BTreeMap<u64, Hour>)> = HashMap::new();
     store
-        .replay_all(from, began, |summary| {
+        .replay_all(Timestamp::from_millis(begin), began, |summary| {
+            runs.note(summary);
+            if summary.checked_at.as_millis() < from * HOUR {
+                return;
+            }
             let (hours, done) = past.entry(summary.check.clone()).or_default();
             hours.count(summary);
             // An hour that is long over takes no more room than it must.
@@ -80,6 +95,7 @@ async fn catch_up(store: &Store, cells: &Cells, began: Timestamp) -> Result<(), 
             }
         })
         .await?;
+    runs.tell(cells);
     let mut checks = 0;
     for (check, (hours, done)) in past {
         let cell = CheckName::new(&check)

@@ -30,6 +30,7 @@ mod pace;
 pub mod permissions;
 pub mod queue;
 pub mod read;
+mod reader;
 pub mod rollups;
 pub mod slots;
 pub mod taken;

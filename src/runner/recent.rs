@@ -28,6 +28,17 @@ pub struct Brief {
     pub latency_ms: f64,
 }
 
+impl Brief {
+    /// The run that `summary` tells of.
+    pub const fn of(summary: &Summary) -> Self {
+        Self {
+            checked_at: summary.checked_at,
+            verdict: summary.verdict,
+            latency_ms: summary.latency_ms,
+        }
+    }
+}
+
 /// The last runs of a check.
 #[derive(Debug, Default)]
 pub struct Recent {
@@ -87,11 +98,20 @@ impl Recent {
         if self.runs.len() == MAX_RECENT {
             self.runs.pop_front();
         }
-        self.runs.push_back(Brief {
-            checked_at: summary.checked_at,
-            verdict: summary.verdict,
-            latency_ms: summary.latency_ms,
-        });
+        self.runs.push_back(Brief::of(summary));
+    }
+
+    /// Takes in runs from before those that are known, oldest first.
+    fn recall(&mut self, past: &VecDeque<Brief>) {
+        for run in past.iter().rev() {
+            let oldest = self.runs.front().map(|run| run.checked_at);
+            if self.runs.len() == MAX_RECENT {
+                return;
+            }
+            if oldest.is_none_or(|oldest| run.checked_at < oldest) {
+                self.runs.push_front(*run);
+            }
+        }
     }
 
     /// The runs, oldest first.
@@ -131,6 +151,11 @@ impl Cell {
         }
     }
 
+    /// Takes in runs from before the start, oldest first.
+    pub fn recall_runs(&self, past: &VecDeque<Brief>) {
+        self.lock().recent.recall(past);
+    }
+
     /// Looks at the newest summary and the last runs, without copying them.
     pub fn look<T>(&self, look: impl FnOnce(Option<&Summary>, &Recent) -> T) -> T {
         let state = self.lock();
@@ -152,5 +177,37 @@ impl Runner {
     /// Runs that were begun and have not ended, waiting for a permit or probing.
     pub fn in_flight(&self) -> u64 {
         self.flights.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(at: u64) -> Brief {
+        Brief {
+            checked_at: Timestamp::from_millis(at),
+            verdict: Verdict::Pass,
+            latency_ms: 1.0,
+        }
+    }
+
+    #[test]
+    fn what_is_recalled_stands_before_what_is_known() {
+        let times = |recent: &Recent| -> Vec<u64> {
+            recent
+                .runs()
+                .map(|run| run.checked_at.as_millis())
+                .collect()
+        };
+        let mut recent = Recent::default();
+        recent.runs.extend([run(150), run(160)]);
+        // The newest of them is known already, and one overtook another.
+        recent.recall(&[run(120), run(140), run(130), run(150)].into());
+        assert_eq!(times(&recent), [120, 130, 150, 160]);
+        recent.recall(&(0..40).map(run).collect());
+        assert_eq!(recent.runs.len(), MAX_RECENT);
+        assert_eq!(times(&recent)[..2], [14, 15]);
+        assert_eq!(times(&recent)[25..], [39, 120, 130, 150, 160]);
     }
 }

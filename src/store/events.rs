@@ -5,17 +5,16 @@
 //! announced once, however many daemons there are and however often they
 //! start.
 
+use std::time::Duration;
+
 use async_nats::{
     HeaderMap,
-    jetstream::{
-        consumer::{AckPolicy, DeliverPolicy, pull},
-        stream::Stream,
-    },
+    jetstream::{Message, consumer::DeliverPolicy, stream::Stream},
 };
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
-use super::{EVENT_STREAM, Store, StoreError, Trouble, history, read, trouble};
+use super::{EVENT_STREAM, Store, StoreError, Trouble, read, reader};
 use crate::{
     clock::Timestamp,
     report::{Change, Status},
@@ -52,8 +51,8 @@ pub struct Stored {
 
 /// Changes that are read at once.
 const MAX_CHANGES: usize = 5000;
-/// The server forgets a follower that is silent for so long.
-const INACTIVE: std::time::Duration = std::time::Duration::from_secs(60);
+/// They are awaited so long; what is stored comes at once.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Store {
     /// The changes of `check`, or of all checks, that come after the place
@@ -66,39 +65,18 @@ impl Store {
         check: Option<&str>,
         last: Option<u64>,
     ) -> Result<impl stream::Stream<Item = Result<Stored, StoreError>> + use<>, StoreError> {
-        const DOING: &str = "follow the changes";
-        let stream: Stream = self.js.get_stream(EVENT_STREAM).await.map_err(|error| {
-            self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
-        })?;
-        let end = stream.cached_info().state.last_sequence;
-        let deliver_policy = match last {
+        let end = self.info(EVENT_STREAM).await?;
+        let end = end.map_or(0, |info| info.state.last_sequence);
+        let begin = match last {
             // A place beyond the end is of a stream that is no more.
-            Some(last) if last <= end => DeliverPolicy::ByStartSequence {
-                start_sequence: last + 1,
-            },
+            Some(last) if last <= end => reader::after(last),
             Some(_) | None => DeliverPolicy::New,
         };
-        let config = pull::Config {
-            filter_subject: subject(check.unwrap_or("*")),
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        let consumer = stream
-            .create_consumer(config)
-            .await
-            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
-        let messages = consumer
-            .messages()
-            .await
-            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-        Ok(messages.filter_map(|message| {
-            std::future::ready(match message {
-                Ok(message) => stored(&message).map(Ok),
-                Err(error) => Some(Err(StoreError::new(DOING, Trouble::Away, error))),
-            })
-        }))
+        let what = (EVENT_STREAM, subject(check.unwrap_or("*")));
+        let reader = self
+            .reader("follow the changes", what, begin, reader::FOLLOWS)
+            .await?;
+        reader.follow(stored).await
     }
 
     /// The changes of `check` since `at`, oldest first; of very many, the first.
@@ -110,37 +88,19 @@ impl Store {
         check: &str,
         at: Timestamp,
     ) -> Result<Vec<Change>, StoreError> {
-        const DOING: &str = "read the changes";
-        let stream: Stream = self.js.get_stream(EVENT_STREAM).await.map_err(|error| {
-            self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
-        })?;
-        let config = pull::Config {
-            filter_subject: subject(check),
-            deliver_policy: history::since(at),
-            ack_policy: AckPolicy::None,
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        let consumer = stream
-            .create_consumer(config)
-            .await
-            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
-        let pending = usize::try_from(consumer.cached_info().num_pending).unwrap_or(usize::MAX);
+        let what = (EVENT_STREAM, subject(check));
+        let begin = reader::since(at);
+        let reader = self
+            .reader("read the changes", what, begin, reader::REPLAYS)
+            .await?;
+        let pending = usize::try_from(reader.pending()).unwrap_or(usize::MAX);
         if pending == 0 {
             return Ok(Vec::new());
         }
-        let mut messages = consumer
-            .fetch()
-            .max_messages(pending.min(MAX_CHANGES))
-            .messages()
+        let change = |message: &Message| serde_json::from_slice(&message.payload).ok();
+        reader
+            .batch(pending.min(MAX_CHANGES), FETCH_TIMEOUT, change)
             .await
-            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-        let mut changes = Vec::new();
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-            changes.extend(serde_json::from_slice::<Change>(&message.payload));
-        }
-        Ok(changes)
     }
 
     /// What was announced of `check` last.
@@ -192,7 +152,7 @@ impl Store {
 }
 
 /// Refused requests have a subject beside those of the checks.
-fn stored(message: &async_nats::jetstream::Message) -> Option<Stored> {
+fn stored(message: &Message) -> Option<Stored> {
     if message.subject.as_str() == REQUESTS {
         return None;
     }

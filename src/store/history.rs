@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    consumer::{AckPolicy, DeliverPolicy, pull},
-    stream::Stream,
-};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 
-use super::{HISTORY_STREAM, Store, StoreError, Trouble, trouble};
+use super::{
+    HISTORY_STREAM, Store, StoreError,
+    reader::{self, Reader},
+};
 use crate::{check::CheckName, clock::Timestamp, report::Summary};
 
 /// How many summaries are fetched at once.
 const BATCH: usize = 500;
 /// A batch is awaited so long; what is stored comes at once.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// The server forgets a reader that is silent for so long.
-const INACTIVE: Duration = Duration::from_secs(60);
 
 /// The subject of a check's summaries.
 pub fn subject(check: &str) -> String {
@@ -69,10 +66,11 @@ impl Store {
     where
         E: std::convert::From<StoreError>,
     {
-        let consumer = self.past(check, from).await?;
-        let mut left = consumer.cached_info().num_pending;
+        let reader = self.past(check, from, reader::REPLAYS).await?;
+        let mut left = reader.pending();
         while left > 0 {
-            let batch = self.batch(&consumer, left).await?;
+            let most = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
+            let batch = reader.batch(most, FETCH_TIMEOUT, past).await?;
             if batch.is_empty() {
                 // What was counted has expired meanwhile.
                 return Ok(());
@@ -81,27 +79,6 @@ impl Store {
             each(batch)?;
         }
         Ok(())
-    }
-
-    async fn batch(
-        &self,
-        consumer: &async_nats::jetstream::consumer::Consumer<pull::Config>,
-        left: u64,
-    ) -> Result<Vec<Past>, StoreError> {
-        let most = usize::try_from(left).unwrap_or(BATCH).min(BATCH);
-        let mut messages = consumer
-            .fetch()
-            .max_messages(most)
-            .expires(FETCH_TIMEOUT)
-            .messages()
-            .await
-            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-        let mut batch = Vec::with_capacity(most);
-        while let Some(message) = messages.next().await {
-            let message = message.map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-            batch.extend(past(&message));
-        }
-        Ok(batch)
     }
 
     /// The summaries of `check` from there on, and new ones as they come.
@@ -113,53 +90,34 @@ impl Store {
         check: &CheckName,
         from: From,
     ) -> Result<impl stream::Stream<Item = Result<Past, StoreError>> + use<>, StoreError> {
-        let consumer = self.past(check.as_str(), from).await?;
-        let messages = consumer
-            .messages()
-            .await
-            .map_err(|error| StoreError::new(DOING, Trouble::Away, error))?;
-        Ok(messages.filter_map(|message| {
-            std::future::ready(match message {
-                Ok(message) => past(&message).map(Ok),
-                Err(error) => Some(Err(StoreError::new(DOING, Trouble::Away, error))),
-            })
+        let reader = self.past(check.as_str(), from, reader::FOLLOWS).await?;
+        reader.follow(past).await
+    }
+
+    /// When the oldest summary was stored; `None` when there is none.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn history_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        let state = self.info(HISTORY_STREAM).await?.map(|info| info.state);
+        Ok(state.filter(|state| state.messages > 0).map(|state| {
+            let first = state.first_timestamp.timestamp_millis();
+            Timestamp::from_millis(u64::try_from(first).unwrap_or(0))
         }))
     }
 
-    /// A reader of its own for one check, which the server forgets by itself.
     async fn past(
         &self,
         check: &str,
         from: From,
-    ) -> Result<async_nats::jetstream::consumer::Consumer<pull::Config>, StoreError> {
-        let stream: Stream = self.js.get_stream(HISTORY_STREAM).await.map_err(|error| {
-            self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
-        })?;
-        let deliver_policy = match from {
-            From::Time(at) => since(at),
-            From::After(sequence) => DeliverPolicy::ByStartSequence {
-                start_sequence: sequence + 1,
-            },
+        forgotten: Duration,
+    ) -> Result<Reader, StoreError> {
+        let begin = match from {
+            From::Time(at) => reader::since(at),
+            From::After(sequence) => reader::after(sequence),
         };
-        let config = pull::Config {
-            filter_subject: subject(check),
-            deliver_policy,
-            ack_policy: AckPolicy::None,
-            inactive_threshold: INACTIVE,
-            ..pull::Config::default()
-        };
-        stream
-            .create_consumer(config)
-            .await
-            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))
-    }
-}
-
-/// Delivers what was stored at that moment or later.
-pub(super) fn since(at: Timestamp) -> DeliverPolicy {
-    let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-    DeliverPolicy::ByStartTime {
-        start_time: chrono::DateTime::from_timestamp_millis(at).unwrap_or_default(),
+        let what = (HISTORY_STREAM, subject(check));
+        self.reader(DOING, what, begin, forgotten).await
     }
 }
 

@@ -9,7 +9,7 @@ use super::{ROLLUP_BUCKET, Store, StoreError, Trouble, history, read};
 use crate::{
     clock::Timestamp,
     report::Summary,
-    rollup::{Day, HOUR, Hour},
+    rollup::{Day, Hour},
 };
 
 /// The key of the hour up to which all is rolled up. No check is called so.
@@ -93,19 +93,18 @@ impl Store {
             .map(drop)
     }
 
-    /// Every summary that was stored from the hour `from` on and before
-    /// `until`, of all checks, oldest first.
+    /// Every summary that was stored from then on and of a run before `until`,
+    /// of all checks, oldest first.
     ///
     /// # Errors
     /// When NATS does not answer.
     pub async fn replay_all(
         &self,
-        from: u64,
+        from: Timestamp,
         until: Timestamp,
         mut each: impl FnMut(&Summary),
     ) -> Result<(), StoreError> {
-        let from = history::From::Time(Timestamp::from_millis(from * HOUR));
-        self.replay_of("*", from, |batch| {
+        self.replay_of("*", history::From::Time(from), |batch| {
             for past in &batch {
                 if past.summary.checked_at < until {
                     each(&past.summary);

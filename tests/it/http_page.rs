@@ -55,15 +55,25 @@ async fn the_page_is_whole_without_a_script() {
     assert_eq!(scene.get("/?page=0").await.0, 400);
 }
 
+/// A document and headers that say `payload` wherever they can.
+fn evil(payload: &str) -> Answer {
+    let document = format!(
+        r#"{{"status": "fail", "output": "{payload}", "checks": {{"{payload}": [{{"status": "fail", "output": "{payload}"}}]}}}}"#
+    );
+    let answer = Answer::json(&document).status(503);
+    ["server", "via", "etag", "x-request-id"]
+        .into_iter()
+        .fold(answer, |answer, name| {
+            answer.header(name, "<b>header</b><script>alert(3)</script>")
+        })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_target_says_becomes_html() {
     const PAYLOAD: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>\\\"'`{{7*7}}";
     let nats = Nats::start().await;
     let target = Target::start().await;
-    let document = format!(
-        r#"{{"status": "fail", "output": "{PAYLOAD}", "checks": {{"{PAYLOAD}": [{{"status": "fail", "output": "{PAYLOAD}"}}]}}}}"#
-    );
-    target.set("/evil", Answer::json(&document).status(503));
+    target.set("/evil", evil(PAYLOAD));
     let daemon = Daemon::serve(&format!(
         "[nats]\nurl = \"{}\"\n[[check]]\nname = \"evil\"\nurl = \"{}?<kbd>\"\ninterval = \"500ms\"\n\
          timeout = \"400ms\"\ngroup = \"<var>group</var>\"\ntags = [\"<samp>tag</samp>\"]\n\
@@ -82,6 +92,7 @@ async fn nothing_that_a_target_says_becomes_html() {
         page.contains("alert(1)"),
         "the payload is shown, as text: {page}"
     );
+    assert!(page.contains("alert(3)"), "and so are headers: {page}");
     let live = async |query: &str| {
         let mut answer = reqwest::get(format!("{url}/live{query}")).await.unwrap();
         let mut said = String::new();
@@ -116,6 +127,7 @@ async fn nothing_that_a_target_says_becomes_html() {
             "<var>",
             "<samp>",
             "<s>",
+            "<b>header",
             "onerror=alert(2)>",
         ] {
             assert!(!page.contains(tag), "{tag} in {what}: {page}");
@@ -181,6 +193,7 @@ async fn publish_past(
         } else {
             ("up", "pass")
         };
+        past["check"] = "api".into();
         past["status"] = status.into();
         past["verdict"] = verdict.into();
         past["checked_at"] = time(at).into();
@@ -256,4 +269,61 @@ async fn hours_survive_a_restart_and_gaps_are_nobodys() {
     })
     .await;
     assert!((40.0..60.0).contains(&uptime), "{uptime}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bars_survive_a_restart() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    // The runs of one are minutes apart, and are read by themselves.
+    let mut daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"often\"\nurl = \"{url}\"\ninterval = \"200ms\"\n\
+         timeout = \"100ms\"\n[[check]]\nname = \"api\"\nurl = \"{url}?\"\ninterval = \"1h\"",
+        nats.url(),
+        url = target.url("/"),
+    ));
+    daemon.ready().await;
+    let js = nats.jetstream().await;
+    let url = daemon.http().await;
+    let runs = async |url: &str, check: &str| {
+        let answer = reqwest::get(format!("{url}/api/v1/checks/{check}")).await;
+        let text = answer.ok()?.text().await.ok()?;
+        let body: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(body["recent"].as_array()?.clone())
+    };
+    let before = wait::until("a full bar", async || {
+        let runs = runs(&url, "often").await?;
+        (runs.len() == 30).then_some(runs)
+    })
+    .await;
+    let summary = wait::until("a summary", async || nats.summary(&js, "often").await).await;
+    assert!(daemon.stop().await.success());
+    let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap();
+    publish_past(&js, &summary, now - 3_600_000).await;
+    // It stays as it is, so that what is shown is from before.
+    let config = std::fs::read_to_string(daemon.config()).unwrap();
+    std::fs::write(daemon.config(), config.replace("200ms", "10m")).unwrap();
+    daemon.start_again();
+    let url = wait::until("it listens", async || daemon.http_again().await).await;
+    let after = wait::until("the bar is full again", async || {
+        let runs = runs(&url, "often").await?;
+        (runs.len() == 30).then_some(runs)
+    })
+    .await;
+    // But for what ran between the last look and the stop.
+    assert!(after.contains(&before[29]), "{after:?}");
+    let times = |runs: &[serde_json::Value]| -> Vec<String> {
+        runs.iter()
+            .map(|run| run["checked_at"].to_string())
+            .collect()
+    };
+    assert!(times(&after).is_sorted(), "{after:?}");
+    let seldom = wait::until("and so is that of the other", async || {
+        let runs = runs(&url, "api").await?;
+        (runs.len() >= 10).then_some(runs)
+    })
+    .await;
+    assert_eq!(seldom[0]["verdict"], "fail", "{seldom:?}");
+    let page = text(&format!("{url}/checks/often")).await;
+    assert!(page.contains("Last 30 runs"), "{page}");
 }

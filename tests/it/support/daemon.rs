@@ -94,6 +94,11 @@ impl Daemon {
     /// Ends it as a crash does, and starts it again.
     pub fn crash_and_start_again(&mut self) {
         self.kill();
+        self.start_again();
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn start_again(&mut self) {
         self.child = spawn(self.home.path(), &self.arguments, &self.env);
     }
 

@@ -22,6 +22,8 @@ pub struct Answer {
     pub status: u16,
     pub body: String,
     pub content_type: &'static str,
+    /// Beside the content type.
+    pub headers: Vec<(&'static str, String)>,
     pub delay: Duration,
 }
 
@@ -37,12 +39,18 @@ impl Answer {
             status: 200,
             body: body.to_owned(),
             content_type: "application/json",
+            headers: Vec::new(),
             delay: Duration::ZERO,
         }
     }
 
     pub fn status(self, status: u16) -> Self {
         Self { status, ..self }
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 
     pub fn after(self, delay: Duration) -> Self {
@@ -136,5 +144,9 @@ async fn answer(
     }
     let status = StatusCode::from_u16(answer.status).unwrap();
     let body = answer.body.replace("HIT", &hit.to_string());
-    (status, [("content-type", answer.content_type)], body).into_response()
+    let mut response = (status, [("content-type", answer.content_type)], body).into_response();
+    for (name, value) in answer.headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
 }
