@@ -281,6 +281,11 @@ impl Daemon {
         Ok(answer.starts_with("HTTP/1.1 200"))
     }
 
+    /// The address of a page of its HTTP face.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
     /// When it was started.
     pub fn spawned(&self) -> Instant {
         self.spawned

@@ -10,6 +10,7 @@ use super::{
 
 mod ask;
 mod cost;
+mod http;
 mod overload;
 mod start;
 mod store;
@@ -42,6 +43,12 @@ pub async fn measure(words: &[&str], full: bool, figures: &mut Figures) {
     }
     if wanted("request", true) {
         ask::request(figures).await;
+    }
+    if wanted("page", true) {
+        http::page(figures).await;
+    }
+    if wanted("readers", true) {
+        http::readers(length, figures).await;
     }
     if wanted("overload", true) {
         overload::overload(length, figures).await;
