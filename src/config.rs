@@ -29,6 +29,7 @@ mod environment;
 mod fields;
 mod gate;
 mod hide;
+mod http;
 mod maintenance;
 mod pem;
 mod read;
@@ -40,6 +41,7 @@ mod tree;
 mod value;
 
 pub use check::ad_hoc;
+pub use http::Http;
 pub use mistake::{Mistake, Mistakes};
 pub use schema::schema;
 pub use show::show;
@@ -130,21 +132,6 @@ pub enum SyncInterval {
     Every(Duration),
     /// Before each acknowledgement.
     Always,
-}
-
-/// The HTTP face.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Http {
-    /// Where it listens; `None` for nowhere.
-    pub listen: Option<String>,
-    /// Who presents it may run checks.
-    pub token: Option<Secret>,
-    /// Who presents it may read.
-    pub read_token: Option<Secret>,
-    /// The certificate chain to serve with, PEM.
-    pub tls_cert: Option<PathBuf>,
-    /// Its key, PEM.
-    pub tls_key: Option<PathBuf>,
 }
 
 /// The log.
@@ -418,7 +405,10 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
     };
     let sections = [
         ("nats", old.nats != new.nats),
-        ("http", old.http != new.http),
+        (
+            "http",
+            old.http.but_for_the_certificate() != new.http.but_for_the_certificate(),
+        ),
         ("log", old.log != new.log),
         ("scheduler", old.scheduler != new.scheduler),
         ("gate", old.gate != new.gate),

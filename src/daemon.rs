@@ -1,8 +1,8 @@
 //! The daemon: builds the parts, spawns them, reloads them, stops them.
 //!
 //! Sockets are opened here and handed down. The order of stopping is: no new
-//! triggers, runs in flight finish within the grace, the recorder drains, HTTP
-//! says `draining` and stops, NATS drains, the embedded server ends.
+//! triggers, runs in flight finish within the grace, the recorder drains, HTTP,
+//! which says `draining` meanwhile, stops, NATS drains, the embedded server ends.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use tracing::{info, warn};
 
 use crate::{
@@ -71,6 +71,8 @@ pub struct Settings {
     pub instance: String,
     /// Whether to end with an error when NATS cannot be used at the start.
     pub require_nats: bool,
+    /// Where readers over HTTP are answered: threads on which no check waits.
+    pub readers: Handle,
 }
 
 /// How the daemon ended without an error.
@@ -146,7 +148,8 @@ impl Daemon {
         let cells = runner.cells(&config.checks, &BTreeMap::new())?;
         let (cells, seen) = watch::channel(Arc::new(cells));
         let desk = Arc::new(Desk::new(store.clone(), seen, Arc::clone(&runner)));
-        let face = http::open(listener, &config.http, &desk, &recorder, &ground);
+        let readers = settings.readers.clone();
+        let face = http::open(listener, &config.http, &desk, &recorder, &ground, readers);
         let daemon = Self {
             work,
             ground,
@@ -263,7 +266,8 @@ impl Daemon {
         let orderly = async {
             let began = tokio::time::Instant::now();
             let grace = self.settings.config.scheduler.grace;
-            notify::stopping(grace);
+            let drain = self.settings.config.http.drain;
+            notify::stopping(grace.max(drain));
             self.face.drain();
             let unfinished = self.unfinished();
             if self.work.finish(grace).await > 0 {
@@ -275,6 +279,7 @@ impl Daemon {
             }
             self.drain_recorder(grace.saturating_sub(began.elapsed()))
                 .await;
+            tokio::time::sleep(drain.saturating_sub(began.elapsed())).await;
             self.store.close().await;
             self.ground.finish(Duration::from_millis(500)).await;
             self.cellar.finish(Duration::from_secs(6)).await;

@@ -22,3 +22,4 @@ pub mod params;
 pub mod problem;
 pub mod push;
 pub mod service;
+pub mod tls;

@@ -7,7 +7,7 @@
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::sync::watch;
+use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The daemon's tasks and the signals that end them.
@@ -19,6 +19,8 @@ pub struct Tasks {
     /// The grace is over; drop what is under way.
     abort: CancellationToken,
     broken: Arc<watch::Sender<Option<&'static str>>>,
+    /// Where they run, if not where they are spawned.
+    threads: Option<Handle>,
 }
 
 impl Default for Tasks {
@@ -28,11 +30,20 @@ impl Default for Tasks {
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
             broken: Arc::new(watch::Sender::new(None)),
+            threads: None,
         }
     }
 }
 
 impl Tasks {
+    /// The same tasks, to which those are added that run on other threads.
+    pub fn on(&self, threads: Handle) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self.clone()
+        }
+    }
+
     /// Starts `work` under `name`. It ends by itself or when the grace is over.
     pub fn spawn<F>(&self, name: &'static str, work: F)
     where
@@ -40,13 +51,17 @@ impl Tasks {
     {
         let broken = Arc::clone(&self.broken);
         let abort = self.abort.clone();
-        self.tracker.spawn(async move {
+        let task = async move {
             let guarded = AssertUnwindSafe(work).catch_unwind();
             if let Some(Err(_)) = abort.run_until_cancelled(guarded).await {
                 broken.send_replace(Some(name));
                 tracing::error!(task = name, "a task panicked; this is a bug in supercheck");
             }
-        });
+        };
+        match &self.threads {
+            None => self.tracker.spawn(task),
+            Some(threads) => self.tracker.spawn_on(task, threads),
+        };
     }
 
     /// The signal that no new work is to begin.

@@ -3,6 +3,8 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 
 use super::{Failure, Global, load, log};
 use crate::{
@@ -40,7 +42,9 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         .instance
         .clone()
         .unwrap_or_else(instance);
+    raise_limits();
     let workers = workers(&loaded.config);
+    let readers = threads(1, "readers", give_way)?;
     let settings = Settings {
         config: loaded.config,
         reload: Box::new(move || {
@@ -54,24 +58,51 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
         state: state_directory(),
         instance,
         require_nats: options.require_nats,
+        readers: readers.handle().clone(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                Exit::Bug,
-                anyhow::Error::new(error).context("start the runtime"),
-            )
-        })?;
-    let ended = runtime
+    let ended = threads(workers, "checks", || {})?
         .block_on(daemon::run(settings))
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     Ok(match ended {
         Ended::Stopped => Exit::Ok,
         Ended::Broken => Exit::Bug,
     })
+}
+
+/// A runtime on threads of this name, each of which begins with `begin`.
+fn threads(
+    n: usize,
+    name: &'static str,
+    begin: impl Fn() + Send + Sync + 'static,
+) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n)
+        .thread_name(name)
+        .on_thread_start(begin)
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            let error = anyhow::Error::new(error).context("start the runtime");
+            Failure::new(Exit::Bug, error)
+        })
+}
+
+/// Readers have a thread of their own, to which that of the checks is
+/// preferred: however many ask, checks start in time.
+fn give_way() {
+    if let Err(error) = rustix::process::nice(5) {
+        tracing::debug!(%error, "readers have no lower priority");
+    }
+}
+
+/// Every probe, reader and connection takes a file descriptor, and what a
+/// shell allows by default is soon used up.
+fn raise_limits() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "no more file descriptors than before");
+    }
 }
 
 /// Threads that have nothing to do wake each other all the same, so there is

@@ -10,23 +10,23 @@ use std::{
 use url::Url;
 
 use super::{
-    Config, Http, Log, LogFormat, Mode, Nats, Scheduler, StoreSettings, SyncInterval,
+    Config, Log, LogFormat, Mode, Nats, Scheduler, StoreSettings, SyncInterval,
     book::Book,
     check::{self, Defaults},
     fields::Fields,
-    gate, maintenance,
+    gate, http, maintenance,
     mistake::Place,
     streams,
     tree::{Node, Value},
     value::Text,
 };
-use crate::check::{Check, Secret};
+use crate::check::Check;
 
 /// Reads everything; it can be used when there are no mistakes in the book.
 pub(super) fn config(root: &Node, book: &mut Book) -> Config {
     let mut fields = Fields::of(root).unwrap_or_else(Fields::none);
     let nats = nats(fields.section("nats", book), book);
-    let http = http(fields.section("http", book), book);
+    let http = http::read(fields.section("http", book), book);
     let log = log(fields.section("log", book), book);
     let scheduler = scheduler(fields.section("scheduler", book), book);
     let gate = gate::read(fields.section("gate", book), book);
@@ -154,7 +154,7 @@ fn read_sync_interval(sync: &Text, book: &mut Book) -> Option<SyncInterval> {
 }
 
 /// An address that can be listened on: `host:port`.
-fn address(text: Text, book: &mut Book) -> Option<String> {
+pub(super) fn address(text: Text, book: &mut Book) -> Option<String> {
     let by_name = || {
         let (host, port) = text.value.rsplit_once(':')?;
         let letter = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'.';
@@ -170,35 +170,6 @@ fn address(text: Text, book: &mut Book) -> Option<String> {
         return None;
     }
     Some(text.value)
-}
-
-fn http(mut fields: Fields<'_>, book: &mut Book) -> Http {
-    fields.pair("tls_cert", "tls_key", book);
-    let listen = match fields.text("listen", book) {
-        None => Some("127.0.0.1:8080".to_owned()),
-        Some(text) if text.value.is_empty() => None,
-        Some(text) => address(text, book),
-    };
-    let http = Http {
-        listen,
-        token: bearer(&mut fields, "token", book),
-        read_token: bearer(&mut fields, "read_token", book),
-        tls_cert: fields.path("tls_cert", book),
-        tls_key: fields.path("tls_key", book),
-    };
-    fields.finish(book);
-    http
-}
-
-/// A token as it can stand in an `Authorization` header (RFC 6750).
-fn bearer(fields: &mut Fields<'_>, name: &'static str, book: &mut Book) -> Option<Secret> {
-    let text = fields.text(name, book)?;
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    if text.value.is_empty() || text.value.contains(odd) {
-        book.mistake(&text.at, format!("`{name}` cannot stand in a header"))
-            .hint("use letters, digits and `-._~+/=` only, such as `openssl rand -hex 32` prints");
-    }
-    Some(Secret::new(text.value))
 }
 
 fn log(mut fields: Fields<'_>, book: &mut Book) -> Log {

@@ -104,10 +104,12 @@ pub const SETTINGS: &[Setting] = &[
     s("nats", "max_store", Kind::Bytes, "", "embedded: how much it may store"),
 
     s("http", "listen", Kind::Text, "127.0.0.1:8080", "the address of the HTTP face; empty: none"),
+    s("http", "hosts", Kind::Texts, "", "the names by which it is asked; unset, and on a loopback address: this host's own"),
     s("http", "token", Kind::Text, "", "who presents it may run checks; without one, local users may"),
     s("http", "read_token", Kind::Text, "", "who presents it may read; unset: everybody who gets there"),
     s("http", "tls_cert", Kind::Text, "", "path of the certificate chain to serve with, PEM"),
     s("http", "tls_key", Kind::Text, "", "path of that certificate's key, PEM"),
+    s("http", "drain", Kind::Duration, "0s", "how long readers are served, and `/readyz` says `draining`, after a stop was asked for"),
 
     s("log", "format", Kind::Word(&["text", "json"]), "text", "how the log is written"),
     s("log", "filter", Kind::Text, "info", "what is logged: a level, or tracing directives"),

@@ -26,10 +26,14 @@ pub fn show(config: &Config) -> String {
     };
     out.section("http");
     out.text("listen", config.http.listen.as_deref().unwrap_or_default());
+    if !config.http.hosts.is_empty() {
+        out.list("hosts", config.http.hosts.iter());
+    }
     out.secret("token", config.http.token.as_ref());
     out.secret("read_token", config.http.read_token.as_ref());
     out.path("tls_cert", config.http.tls_cert.as_deref());
     out.path("tls_key", config.http.tls_key.as_deref());
+    out.duration("drain", config.http.drain);
     out.section("log");
     out.text(
         "format",

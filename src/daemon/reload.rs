@@ -35,6 +35,10 @@ impl Daemon {
                 return false;
             }
         };
+        if let Err(error) = self.face.renew(&new.http) {
+            warn!("configuration not reloaded; the old one stays: {error:#}");
+            return false;
+        }
         self.runner.maintenance().set_windows(&new.maintenance);
         self.cells.send_replace(Arc::new(cells));
         let list = |names: &[CheckName]| {

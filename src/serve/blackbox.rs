@@ -1,9 +1,11 @@
 //! `/probe?target=…`: what blackbox_exporter's scrapers expect, from memory.
 //!
 //! A scrape configuration for it works by changing the address. Nothing is
-//! probed: a target that is no check's is not found.
+//! probed: a target that is no check's is not found. What a good answer is, is
+//! the check's own matter, so a module may be called anything; it only tells
+//! which kind of check is meant where a target has no scheme.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
@@ -34,8 +36,8 @@ pub async fn probe(
 ) -> Result<Response, Problem> {
     let mut params = Params::read(query.as_deref())?;
     let target = params.text("target");
-    // What a good answer is, is the check's own matter.
-    for ignored in ["module", "debug", "hostname"] {
+    let module = params.text("module").unwrap_or_default();
+    for ignored in ["debug", "hostname"] {
         params.text(ignored);
     }
     params.finish()?;
@@ -45,7 +47,7 @@ pub async fn probe(
             "write `/probe?target=<check or URL>`",
         )
     })?;
-    let cell = find(&face.cells(), &target).ok_or_else(|| {
+    let cell = face.targets().find(&target, &module).ok_or_else(|| {
         Problem::new(
             StatusCode::NOT_FOUND,
             format!("`{target}` is neither a check nor the URL of one"),
@@ -88,17 +90,19 @@ fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
         "How long the probe took.",
         newest.latency_ms / 1000.0,
     );
-    one(
-        "probe_http_status_code",
-        "The HTTP status; 0 when no answer came.",
-        newest.http_status.map_or(0.0, f64::from),
-    );
-    let ssl = newest.url.starts_with("https://");
-    one(
-        "probe_http_ssl",
-        "Whether TLS was spoken.",
-        f64::from(u8::from(ssl)),
-    );
+    if newest.url.starts_with("http") {
+        one(
+            "probe_http_status_code",
+            "The HTTP status; 0 when no answer came.",
+            newest.http_status.map_or(0.0, f64::from),
+        );
+        let ssl = newest.url.starts_with("https://");
+        one(
+            "probe_http_ssl",
+            "Whether TLS was spoken.",
+            f64::from(u8::from(ssl)),
+        );
+    }
     if let Some(at) = newest.certificate_expires_at {
         one(
             "probe_ssl_earliest_cert_expiry",
@@ -116,18 +120,20 @@ fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
 fn details(page: &mut Exposition, run: &Run) {
     let details = &run.details;
     let phases = details.phases_ms;
-    page.metric(
-        "probe_http_duration_seconds",
-        Kind::Gauge,
-        "Where the probe's time went; connect holds the TLS handshake.",
-    );
-    for (phase, time) in [
-        ("resolve", phases.dns),
-        ("connect", phases.connect),
-        ("processing", phases.first_byte),
-        ("transfer", phases.transfer),
-    ] {
-        page.sample(&[("phase", phase)], time.unwrap_or(0.0) / 1000.0);
+    if run.summary.url.starts_with("http") {
+        page.metric(
+            "probe_http_duration_seconds",
+            Kind::Gauge,
+            "Where the probe's time went; connect holds the TLS handshake.",
+        );
+        for (phase, time) in [
+            ("resolve", phases.dns),
+            ("connect", phases.connect),
+            ("processing", phases.first_byte),
+            ("transfer", phases.transfer),
+        ] {
+            page.sample(&[("phase", phase)], time.unwrap_or(0.0) / 1000.0);
+        }
     }
     let dns = phases.dns.unwrap_or(0.0) / 1000.0;
     let help = "How long the name lookup took.";
@@ -147,22 +153,46 @@ fn details(page: &mut Exposition, run: &Run) {
     }
 }
 
-/// The check that is called so, or that asks that URL; without a scheme it is
-/// `http://`, as blackbox_exporter has it.
-fn find(cells: &Cells, target: &str) -> Option<Arc<Cell>> {
-    let named = crate::check::CheckName::new(target).ok();
-    if let Some(cell) = named.and_then(|name| cells.get(&name)) {
-        return Some(Arc::clone(cell));
+/// The checks by what they ask, made anew when there are others.
+#[derive(Debug)]
+pub struct Targets {
+    cells: Arc<Cells>,
+    by_url: HashMap<String, Arc<Cell>>,
+}
+
+impl Targets {
+    /// Those of `cells`; of two checks that ask the same, the first by name.
+    pub fn of(cells: Arc<Cells>) -> Self {
+        let mut by_url = HashMap::new();
+        for cell in cells.values() {
+            if let Ok(url) = Url::parse(&cell.check.shown_url) {
+                by_url.entry(url.into()).or_insert_with(|| Arc::clone(cell));
+            }
+        }
+        Self { cells, by_url }
     }
-    let url = if target.contains("://") {
-        Url::parse(target)
-    } else {
-        Url::parse(&format!("http://{target}"))
-    };
-    let url = url.ok()?;
-    let asks = |cell: &&Arc<Cell>| {
-        let check = &cell.check;
-        check.shown_url == target || Url::parse(&check.shown_url).is_ok_and(|own| own == url)
-    };
-    cells.values().find(asks).cloned()
+
+    /// Whether they are those of `cells`.
+    pub fn are_of(&self, cells: &Arc<Cells>) -> bool {
+        Arc::ptr_eq(&self.cells, cells)
+    }
+
+    /// The check that is called so, or that asks that URL. Without a scheme it
+    /// is `http://`, as blackbox_exporter has it, or a connection alone; where
+    /// there are both, a module that is named for one of them decides.
+    fn find(&self, target: &str, module: &str) -> Option<Arc<Cell>> {
+        let named = crate::check::CheckName::new(target).ok();
+        if let Some(cell) = named.and_then(|name| self.cells.get(&name)) {
+            return Some(Arc::clone(cell));
+        }
+        let schemes: &[&str] = match module {
+            _ if target.contains("://") => &[""],
+            module if module.starts_with("tcp") => &["tcp://", "tls://", "http://"],
+            _ => &["http://", "tcp://", "tls://"],
+        };
+        schemes.iter().find_map(|scheme| {
+            let url = Url::parse(&format!("{scheme}{target}")).ok()?;
+            self.by_url.get(url.as_str()).cloned()
+        })
+    }
 }

@@ -5,6 +5,8 @@
 //! gives it away is its `Origin`, or, where its name was made to lead here
 //! (DNS rebinding), the `Host`.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
@@ -31,6 +33,8 @@ pub struct Guard {
     token: Option<Secret>,
     read_token: Option<Secret>,
     loopback: bool,
+    /// The names that readers may ask by; any when there are none here.
+    names: Option<Vec<String>>,
 }
 
 impl Guard {
@@ -40,23 +44,56 @@ impl Guard {
             token: http.token.clone(),
             read_token: http.read_token.clone(),
             loopback,
+            // A page that got here by a name of its own knows no token.
+            names: match http.hosts.as_slice() {
+                [] if loopback && http.read_token.is_none() => Some(Vec::new()),
+                [] => None,
+                hosts => Some(hosts.to_vec()),
+            },
         }
     }
 
     fn may_read(&self, path: &str, headers: &HeaderMap) -> Result<(), Problem> {
+        if OPEN.contains(&path) {
+            return Ok(());
+        }
+        self.is_meant(headers)?;
         let Some(wanted) = &self.read_token else {
             return Ok(());
         };
         let either = [Some(wanted), self.token.as_ref()];
         let shown = presented(headers);
         let known = |shown: &str| either.into_iter().flatten().any(|token| same(token, shown));
-        if OPEN.contains(&path) || shown.as_deref().is_some_and(known) {
+        if shown.as_deref().is_some_and(known) {
             return Ok(());
         }
         Err(Problem::unauthorized(
             "reading needs a token",
             "send `Authorization: Bearer …` with `http.read_token`, or give it as the password",
             "Basic realm=\"supercheck\", charset=\"UTF-8\"",
+        ))
+    }
+
+    /// Whether it was asked by a name of ours. An address is nobody's name, and
+    /// who sends no `Host` is no browser.
+    fn is_meant(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let (Some(names), Some(host)) = (&self.names, headers.get(header::HOST)) else {
+            return Ok(());
+        };
+        let host = host.to_str().ok().and_then(bare);
+        let ours = host.as_deref().is_some_and(|host| {
+            host.parse::<IpAddr>().is_ok()
+                || host.eq_ignore_ascii_case("localhost")
+                || names.iter().any(|name| name.eq_ignore_ascii_case(host))
+        });
+        if ours {
+            return Ok(());
+        }
+        let asked = host.map_or_else(String::new, |host| format!("`{host}`, "));
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!("this was asked of {asked}which is no name of this supercheck"),
+            "use an address or `localhost`, name it in `http.hosts`, or set `http.read_token`",
         ))
     }
 
@@ -123,6 +160,11 @@ pub async fn watch(State(face): State<Face>, request: Request, next: Next) -> Re
     let guard = face.guard();
     let allowed = match *request.method() {
         Method::GET | Method::HEAD => guard.may_read(path, headers),
+        _ if face.is_draining() => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this supercheck is stopping",
+            "ask again in a moment, or another instance: a request has one result",
+        )),
         _ => guard.may_change(headers),
     };
     let badge = path.starts_with("/badge/");
@@ -177,20 +219,17 @@ fn same(token: &Secret, shown: &str) -> bool {
 /// Whether `host` (with or without a port) is this machine, by a name that
 /// nobody else can give it.
 fn is_loopback(host: &str) -> bool {
-    let Some(host) = host.parse::<Uri>().ok().and_then(|uri| {
-        let host = uri.authority()?.host();
-        Some(
-            host.trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-        )
-    }) else {
-        return false;
-    };
-    host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    bare(host).is_some_and(|host| {
+        let address = host.parse::<IpAddr>();
+        host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// A host without its port and brackets.
+fn bare(host: &str) -> Option<String> {
+    let uri: Uri = host.parse().ok()?;
+    let host = uri.authority()?.host();
+    Some(host.trim_matches(['[', ']']).to_owned())
 }
 
 #[cfg(test)]

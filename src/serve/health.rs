@@ -28,6 +28,9 @@ use crate::{
 /// The first result of a check is awaited for its interval, and no longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Threads that do not come round to anything for so long are stuck.
+const STUCK: Duration = Duration::from_secs(5);
+
 /// Whether the daemon can do its work.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Readiness {
@@ -39,9 +42,17 @@ pub struct Readiness {
     awaited: usize,
 }
 
-/// Answers while the process does.
-pub async fn livez() -> Response {
-    no_store("ok\n")
+/// Whether the threads that run the checks do anything. What they cannot do,
+/// such as use NATS, does not count: a restart would not help.
+pub async fn livez(State(face): State<Face>) -> Response {
+    if tokio::time::timeout(STUCK, face.comes_round())
+        .await
+        .is_ok()
+    {
+        return no_store("ok\n");
+    }
+    let said = "the threads that run the checks are stuck\n";
+    (StatusCode::SERVICE_UNAVAILABLE, no_store(said)).into_response()
 }
 
 /// Ready: NATS can be used, and each check has a result or had the time for

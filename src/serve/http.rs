@@ -15,11 +15,23 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+};
 
 use super::{
-    api, badge, blackbox,
+    api, badge,
+    blackbox::{self, Targets},
     desk::Desk,
     events,
     guard::{self, Guard},
@@ -28,6 +40,7 @@ use super::{
     metrics, openapi, orders,
     page::{self, Tally},
     problem::Problem,
+    tls::Tls,
 };
 use crate::{
     check::CheckName, clock::Timestamp, config::Http, recorder::Recorder, request::What,
@@ -40,6 +53,9 @@ pub const MAX_REPLAYS: usize = 16;
 /// come back.
 pub const MAX_FOLLOWERS: usize = 256;
 
+/// Answers of so many bytes are sent as they are.
+const SMALL: u16 = 1024;
+
 /// All checks are counted anew when the last count is so old.
 const TALLY_AGE: Duration = Duration::from_millis(500);
 
@@ -51,29 +67,39 @@ struct Parts {
     desk: Arc<Desk>,
     recorder: Recorder,
     guard: Guard,
+    tls: Option<Tls>,
     tally: Mutex<Option<(Instant, Tally)>>,
+    targets: Mutex<Option<Arc<Targets>>>,
     began: Instant,
     draining: AtomicBool,
     settled: AtomicBool,
     replays: Semaphore,
     followers: Arc<Semaphore>,
-    stop: CancellationToken,
+    ground: Tasks,
 }
 
 impl Face {
-    /// A face that asks at `desk`, until `stop`.
-    pub fn new(desk: Arc<Desk>, recorder: Recorder, guard: Guard, stop: CancellationToken) -> Self {
+    /// A face that asks at `desk`, until `ground` stops.
+    pub fn new(
+        desk: Arc<Desk>,
+        recorder: Recorder,
+        guard: Guard,
+        tls: Option<Tls>,
+        ground: Tasks,
+    ) -> Self {
         Self(Arc::new(Parts {
             desk,
             recorder,
             guard,
+            tls,
             tally: Mutex::default(),
+            targets: Mutex::default(),
             began: Instant::now(),
             draining: AtomicBool::new(false),
             settled: AtomicBool::new(false),
             replays: Semaphore::new(MAX_REPLAYS),
             followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
-            stop,
+            ground,
         }))
     }
 
@@ -85,6 +111,14 @@ impl Face {
     /// Whether it is stopping.
     pub fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Reads the certificate again.
+    ///
+    /// # Errors
+    /// When it cannot be used; the old one stays.
+    pub fn renew(&self, http: &Http) -> anyhow::Result<()> {
+        self.0.tls.as_ref().map_or(Ok(()), |tls| tls.renew(http))
     }
 
     /// How long it has been there.
@@ -131,14 +165,37 @@ impl Face {
         }
     }
 
+    /// The checks now, by what they ask.
+    pub fn targets(&self) -> Arc<Targets> {
+        let cells = self.cells();
+        let mut last = self
+            .0
+            .targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(targets) if targets.are_of(&cells) => Arc::clone(targets),
+            _ => Arc::clone(last.insert(Arc::new(Targets::of(cells)))),
+        }
+    }
+
     /// The checks now.
     pub fn cells(&self) -> Arc<Cells> {
         Arc::clone(&self.0.desk.cells.borrow())
     }
 
+    /// Waits until the threads that run the checks, which are not those of the
+    /// readers, come round to something new.
+    pub async fn comes_round(&self) {
+        let (tell, told) = oneshot::channel::<()>();
+        self.0.ground.spawn("sign of life", async { drop(tell) });
+        // The sender is dropped, without a word.
+        drop(told.await);
+    }
+
     /// The signal that ends what goes on for ever.
     pub fn stop(&self) -> &CancellationToken {
-        &self.0.stop
+        self.0.ground.stop()
     }
 
     /// A place among those who read the history.
@@ -164,24 +221,32 @@ impl Face {
     }
 }
 
-/// Serves on `listener`, if there is one, until `ground` stops.
+/// Serves on `listener`, if there is one, on threads for readers, until
+/// `ground` stops.
 pub fn open(
     listener: Option<Listener>,
     http: &Http,
     desk: &Arc<Desk>,
     recorder: &Recorder,
     ground: &Tasks,
+    readers: Handle,
 ) -> Face {
     let loopback = listener
         .as_ref()
         .is_some_and(|listener| listener.address().ip().is_loopback());
     let guard = Guard::new(http, loopback);
-    let stop = ground.stop().clone();
-    let face = Face::new(Arc::clone(desk), recorder.clone(), guard, stop);
+    let tls = listener.as_ref().and_then(Listener::tls);
+    let face = Face::new(
+        Arc::clone(desk),
+        recorder.clone(),
+        guard,
+        tls,
+        ground.clone(),
+    );
     if let Some(listener) = listener {
         tracing::info!(address = %listener.address(), scheme = listener.scheme(), "listening");
-        let (routes, tasks) = (routes(face.clone()), ground.clone());
-        ground.spawn("http", listener.serve(routes, tasks));
+        let (routes, tasks) = (routes(face.clone()), ground.on(readers));
+        tasks.clone().spawn("http", listener.serve(routes, tasks));
     }
     face
 }
@@ -227,5 +292,16 @@ pub fn routes(face: Face) -> Router {
             )
         })
         .layer(middleware::from_fn_with_state(face.clone(), guard::watch))
+        .layer(packed())
         .with_state(face)
+}
+
+/// Who takes gzip gets it, but for pictures, events, and what is small anyway.
+fn packed() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(SMALL)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::SSE);
+    CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(worth_it)
 }

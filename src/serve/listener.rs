@@ -3,7 +3,7 @@
 //! Every bound has a name here. Who goes over one is closed or waits; nobody
 //! can hold a place without moving bytes.
 
-use std::{io, net::SocketAddr, panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -13,15 +13,14 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::Semaphore,
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_rustls::TlsAcceptor;
 
+use super::tls::Tls;
 use crate::{config::Http, tasks::Tasks};
 
 /// Connections at once. One more waits in the kernel's queue until one ends,
@@ -45,7 +44,7 @@ const ACCEPT_DELAY: Duration = Duration::from_millis(100);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -57,10 +56,7 @@ impl Listener {
         let Some(listen) = &http.listen else {
             return Ok(None);
         };
-        let tls = match (&http.tls_cert, &http.tls_key) {
-            (Some(chain), Some(key)) => Some(acceptor(chain, key)?),
-            _ => None,
-        };
+        let tls = Tls::of(http)?;
         let socket = TcpListener::bind(listen)
             .await
             .with_context(|| format!("listen on `{listen}`, for `http.listen`"))?;
@@ -80,6 +76,11 @@ impl Listener {
     /// What is spoken: `http` or `https`.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate that it speaks HTTPS with.
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
     }
 
     /// Serves `routes` until `tasks` stop, each connection in a task of theirs;
@@ -114,7 +115,8 @@ impl Listener {
                 match tls {
                     None => converse(stream, routes, &stop).await,
                     Some(tls) => {
-                        let shake = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream));
+                        let shake = tls.acceptor().accept(stream);
+                        let shake = tokio::time::timeout(HANDSHAKE_TIMEOUT, shake);
                         if let Ok(Ok(stream)) = shake.await {
                             converse(stream, routes, &stop).await;
                         }
@@ -160,24 +162,4 @@ where
         Ok(Err(error)) => tracing::debug!(%error, "an HTTP connection ended"),
         Err(_) => tracing::error!("answering over HTTP broke; this is a bug in supercheck"),
     }
-}
-
-fn acceptor(chain: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("read `{}`, for `http.tls_cert`", chain.display()))?;
-    let key = PrivateKeyDer::from_pem_file(key)
-        .with_context(|| format!("read `{}`, for `http.tls_key`", key.display()))?;
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder
-                .with_no_client_auth()
-                .with_single_cert(certificates, key)
-        })
-        .map_err(io::Error::other)
-        .context("use `http.tls_cert` with `http.tls_key`")?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }

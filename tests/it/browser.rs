@@ -2,9 +2,17 @@
 
 use std::fs;
 
+use fantoccini::Locator;
 use serde_json::{Value, json};
 
-use crate::support::{browser::Browser, scene::Scene, target::Answer, tools};
+use crate::support::{
+    browser::Browser,
+    daemon::Daemon,
+    nats::Nats,
+    scene::{Scene, config},
+    target::{Answer, Target},
+    tools,
+};
 
 /// An element of a row, as JavaScript.
 fn row(check: &str) -> String {
@@ -48,11 +56,7 @@ async fn the_page_is_live_and_asks_nobody_else() {
         .await;
 
     // Searching narrows at once, and Enter asks the server.
-    let search = browser
-        .client
-        .find(fantoccini::Locator::Id("q"))
-        .await
-        .unwrap();
+    let search = browser.client.find(Locator::Id("q")).await.unwrap();
     search.send_keys("503").await.unwrap();
     let hidden = format!("{}.hidden && !{}.hidden", row("up"), row("down"));
     browser.shows("only what matches is there", &hidden).await;
@@ -96,7 +100,7 @@ async fn check_now_tells_the_answer_in_place() {
             "document.title.startsWith('later is unknown')",
         )
         .await;
-    let button = fantoccini::Locator::Css("form.run button");
+    let button = Locator::Css("form.run button");
     browser
         .client
         .find(button)
@@ -124,6 +128,54 @@ async fn check_now_tells_the_answer_in_place() {
     browser
         .shows("it is away", "!document.getElementById('away').hidden")
         .await;
+    drop(browser.client.close().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_asked_for_and_remembered_where_it_is_right() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let env = [("SUPERCHECK_HTTP__TOKEN", "run-it")];
+    let daemon = Daemon::serve_with(&config(&nats, &target), &[], &env);
+    daemon.ready().await;
+    let page = format!("{}/checks/later", daemon.http().await);
+    browser.client.goto(&page).await.unwrap();
+    let click = async |css: &str| {
+        let found = browser.client.find(Locator::Css(css)).await.unwrap();
+        found.click().await.unwrap();
+    };
+    let open = "document.getElementById('token').open";
+    let said = "document.querySelector('form.run output').textContent";
+    let give = async |token: &str| {
+        click("form.run button").await;
+        browser.shows("the dialog", open).await;
+        let input = browser.client.find(Locator::Css("#token input")).await;
+        input.unwrap().send_keys(token).await.unwrap();
+    };
+    // Who has none is told what is missing, and so is who has another.
+    give("").await;
+    click("#token button[value='']").await;
+    let refused = format!("{said}.includes('needs a token')");
+    browser.shows("it is refused", &refused).await;
+    give("guess").await;
+    click("#token button[value=ok]").await;
+    browser.shows("it is refused", &refused).await;
+    assert_eq!(target.hits("/later"), 0);
+    // Enter sends the dialog, as its button does.
+    give("run-it\u{e007}").await;
+    let passed = format!("{said}.startsWith('pass: 200')");
+    browser.shows("the verdict", &passed).await;
+    assert_eq!(browser.eval(open).await, false);
+    // It is asked for once, and where it stands is gone with the tab.
+    browser.client.goto(&page).await.unwrap();
+    click("form.run button").await;
+    browser.shows("the verdict", &passed).await;
+    assert_eq!(target.hits("/later"), 2);
+    let kept = "document.cookie + JSON.stringify(localStorage)";
+    assert_eq!(browser.eval(kept).await, "{}");
     drop(browser.client.close().await);
 }
 

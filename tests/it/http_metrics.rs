@@ -3,14 +3,17 @@
 use std::{
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
 use crate::support::{
+    daemon::Daemon,
+    nats::Nats,
     scene::{Scene, read},
+    target::Target,
     tools, wait,
 };
 
@@ -18,6 +21,46 @@ use crate::support::{
 fn prometheus(program: &str) -> Option<PathBuf> {
     let path = tools::tools().join("prometheus/usr/bin").join(program);
     tools::has(&path, program).then_some(path)
+}
+
+/// A real Prometheus, ended when dropped.
+struct Prometheus {
+    child: tokio::process::Child,
+    port: u16,
+}
+
+impl Prometheus {
+    fn start(binary: &Path, home: &Path, config: &str, flags: &[&str]) -> Self {
+        let path = home.join("prometheus.yml");
+        fs::write(&path, config).unwrap();
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let child = tokio::process::Command::new(binary)
+            .arg(format!("--config.file={}", path.display()))
+            .arg(format!("--storage.tsdb.path={}", home.display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, port }
+    }
+
+    /// The value of a query now.
+    async fn ask(&self, query: &str) -> Option<Value> {
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        self.get(&format!("query?query={query}")).await
+    }
+
+    async fn get(&self, query: &str) -> Option<Value> {
+        let url = format!("http://127.0.0.1:{}/api/v1/{query}", self.port);
+        let body = reqwest::get(url).await.ok()?.text().await.ok()?;
+        let answer: Value = serde_json::from_str(&body).ok()?;
+        Some(answer["data"]["result"].clone())
+    }
 }
 
 async fn page(scene: &Scene, path: &str) -> String {
@@ -110,6 +153,8 @@ async fn a_scraper_of_blackbox_exporter_is_answered_from_memory() {
     page(&scene, &format!("/probe?target={bare}")).await;
     let text = page(&scene, "/probe?target=down").await;
     assert!(value(&text, "probe_success").abs() < 0.1);
+    // What a good answer is, is the check's own matter, not the module's.
+    page(&scene, "/probe?target=up&module=as_somebody_called_it").await;
     // What was never checked is not probed for a scraper either.
     let text = page(&scene, "/probe?target=later").await;
     assert!(value(&text, "probe_success").abs() < 0.1);
@@ -122,6 +167,34 @@ async fn a_scraper_of_blackbox_exporter_is_answered_from_memory() {
         "{problem}"
     );
     assert_eq!(scene.target.hits("/other"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_module_tells_which_kind_of_check_is_meant() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let address = format!("127.0.0.1:{}", target.port());
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[defaults]\ninterval = \"500ms\"\ntimeout = \"400ms\"\n\
+         [[check]]\nname = \"web\"\nurl = \"http://{address}/\"\n\
+         [[check]]\nname = \"port\"\nurl = \"tcp://{address}\"",
+        nats.url(),
+    ));
+    let url = daemon.http().await;
+    let probe = async |module: &str| {
+        let path = format!("{url}/probe?target={address}&module={module}");
+        wait::until("it was probed", async || {
+            let text = reqwest::get(&path).await.ok()?.text().await.ok()?;
+            text.contains("probe_success 1").then_some(text)
+        })
+        .await
+    };
+    assert!(
+        probe("http_2xx")
+            .await
+            .contains("probe_http_status_code 200")
+    );
+    assert!(!probe("tcp_connect").await.contains("probe_http_"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,30 +218,7 @@ async fn a_real_prometheus_scrapes_it() {
         up = scene.target.url("/up"),
         down = scene.target.url("/down"),
     );
-    let path = home.path().join("prometheus.yml");
-    fs::write(&path, config).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let mut child = tokio::process::Command::new(binary)
-        .arg(format!("--config.file={}", path.display()))
-        .arg(format!("--storage.tsdb.path={}", home.path().display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let ask = async |query: &str| {
-        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
-        let url = format!("http://127.0.0.1:{port}/api/v1/query?query={query}");
-        let body = reqwest::get(url).await.ok()?.text().await.ok()?;
-        let answer: Value = serde_json::from_str(&body).ok()?;
-        let value = &answer["data"]["result"].get(0)?["value"][1];
-        value.as_str().map(str::to_owned)
-    };
+    let mut prometheus = Prometheus::start(&binary, home.path(), &config, &[]);
     for (query, expected) in [
         ("sum(up)", "3"),
         ("supercheck_check_up{check=\"up\"}", "1"),
@@ -180,11 +230,60 @@ async fn a_real_prometheus_scrapes_it() {
         ),
     ] {
         wait::until(query, async || {
-            (ask(query).await.as_deref() == Some(expected)).then_some(())
+            let answer = prometheus.ask(query).await?;
+            (answer[0]["value"][1] == expected).then_some(())
         })
         .await;
     }
-    child.kill().await.unwrap();
+    prometheus.child.kill().await.unwrap();
+}
+
+/// Its series end when nothing is scraped for `lookback-delta`, 5 minutes by
+/// default, as happens to checks that blackbox_exporter makes more seldom. Here
+/// it is a second, and a run is older than that all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn series_of_slow_checks_do_not_end() {
+    let Some(binary) = prometheus("prometheus") else {
+        return;
+    };
+    let scene = Scene::set().await;
+    assert_eq!(read(scene.run("later")).await.0, 200);
+    let home = tempfile::tempdir().unwrap();
+    let address = scene.url.trim_start_matches("http://");
+    let config = format!(
+        "global: {{scrape_interval: 300ms, scrape_timeout: 250ms}}\n\
+         scrape_configs:\n\
+         - job_name: blackbox\n  metrics_path: /probe\n  params: {{module: [http_2xx], target: [later]}}\n  \
+         static_configs: [{{targets: ['{address}']}}]\n\
+         - job_name: supercheck\n  static_configs: [{{targets: ['{address}']}}]\n",
+    );
+    let flags = ["--query.lookback-delta=1s"];
+    let mut prometheus = Prometheus::start(&binary, home.path(), &config, &flags);
+    let age = "supercheck_check_age_seconds{job=\"blackbox\"}";
+    wait::until("the run is older than five times that", async || {
+        let answer = prometheus.ask(age).await?;
+        let age: f64 = answer[0]["value"][1].as_str()?.parse().ok()?;
+        (age > 6.0).then_some(())
+    })
+    .await;
+    // At every moment of the last seconds there was a value.
+    let now = chrono::Utc::now().timestamp();
+    for query in [
+        "probe_success{job=\"blackbox\"}",
+        "supercheck_check_up{check=\"later\"}",
+    ] {
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let range = format!(
+            "query_range?query={query}&start={}&end={now}&step=0.5",
+            now - 4
+        );
+        let answer = prometheus.get(&range).await.unwrap();
+        let values = answer[0]["values"].as_array().unwrap();
+        assert_eq!(values.len(), 9, "{query}: {answer}");
+        assert!(values.iter().all(|value| value[1] == "1"), "{answer}");
+    }
+    assert_eq!(scene.target.hits("/later"), 1);
+    prometheus.child.kill().await.unwrap();
 }
 
 #[test]

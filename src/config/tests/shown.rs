@@ -101,6 +101,7 @@ fn what_is_shown_is_the_same_configuration() {
     }
     for streams in [
         "[requests]\nkeep = \"90m\"",
+        "[http]\nhosts = [\"a.example\", \"b.example\"]\ndrain = \"5s\"",
         "[history]\nenabled = false",
         "[history]\nmax_bytes = \"2TiB\"\n[requests]\nmax_waiting = 7",
     ] {
@@ -122,6 +123,7 @@ listen = "127.0.0.1:4222"
 
 [http]
 listen = "127.0.0.1:8080"
+drain = "0s"
 
 [log]
 format = "text"

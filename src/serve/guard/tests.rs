@@ -1,12 +1,20 @@
 //! Who gets in.
 
+use std::time::Duration;
+
 use axum::http::HeaderName;
 
 use super::*;
 
 fn guard(token: Option<&str>, read_token: Option<&str>, loopback: bool) -> Guard {
+    named(&[], token, read_token, loopback)
+}
+
+fn named(hosts: &[&str], token: Option<&str>, read_token: Option<&str>, loopback: bool) -> Guard {
     let http = Http {
         listen: None,
+        hosts: hosts.iter().map(ToString::to_string).collect(),
+        drain: Duration::ZERO,
         token: token.map(Secret::new),
         read_token: read_token.map(Secret::new),
         tls_cert: None,
@@ -99,4 +107,27 @@ fn either_token_reads_and_the_probes_are_open() {
     }
     assert!(guarded.may_read("/readyz", &HeaderMap::new()).is_ok());
     assert!(guarded.may_change(&with("Bearer look")).is_err());
+}
+
+#[test]
+fn a_name_that_leads_here_is_not_enough_to_read() {
+    let reads = |guard: &Guard, host: &str| guard.may_read("/", &headers(&[("host", host)]));
+    let local = guard(None, None, true);
+    for good in ["127.0.0.1:8080", "[::1]:8080", "localhost", "10.0.0.1"] {
+        assert!(reads(&local, good).is_ok(), "{good}");
+    }
+    for bad in ["evil.example:8080", "127.0.0.1.evil.example", "a b", ""] {
+        assert!(reads(&local, bad).is_err(), "{bad}");
+    }
+    assert!(local.may_read("/", &HeaderMap::new()).is_ok());
+    let evil = headers(&[("host", "evil.example")]);
+    assert!(local.may_read("/readyz", &evil).is_ok());
+    let proxied = named(&["status.example.com"], None, None, true);
+    assert!(reads(&proxied, "Status.Example.com:443").is_ok());
+    assert!(reads(&proxied, "evil.example").is_err());
+    // It guards the network too, where it is set.
+    assert!(reads(&named(&["a.example"], None, None, false), "b.example").is_err());
+    assert!(reads(&guard(None, None, false), "b.example").is_ok());
+    let denied = reads(&guard(None, Some("look"), true), "b.example");
+    assert_eq!(denied.unwrap_err().status(), StatusCode::UNAUTHORIZED);
 }
