@@ -39,6 +39,7 @@ mod openapi;
 mod outage;
 mod overload;
 mod planted;
+mod planted_nats;
 mod push;
 mod quickstart;
 mod reach;
