@@ -1,5 +1,6 @@
 //! URLs that may be asked on demand although no check is configured for them.
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::check::Network;
@@ -16,7 +17,7 @@ pub struct Allowance {
 impl Allowance {
     /// Whether `url` may be asked; where it leads is judged by the probe.
     pub fn takes(&self, url: &Url) -> bool {
-        self.urls.iter().any(|pattern| pattern.matches(url))
+        !wanders(url.path()) && self.urls.iter().any(|pattern| pattern.matches(url))
     }
 }
 
@@ -120,6 +121,15 @@ impl UrlPattern {
     }
 }
 
+/// Whether a server may take `path` for another one, outside of a pattern's: it
+/// may decode `..%2f`, and drop what stands after a `;`.
+fn wanders(path: &str) -> bool {
+    let path = percent_decode_str(path).decode_utf8_lossy();
+    path.split(['/', '\\'])
+        .map(|segment| segment.split(';').next().unwrap_or_default())
+        .any(|segment| matches!(segment, "." | ".."))
+}
+
 /// Whether `text` is `pattern`, of which each `*` stands for anything.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -205,6 +215,36 @@ mod tests {
             ("http://*:8080/*", "http://x.example/"),
         ] {
             assert!(!taken(pattern, url), "{pattern} {url}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_a_server_may_take_for_another_is_not_taken() {
+        let allow = Allowance {
+            urls: vec![UrlPattern::parse("https://example.com/public/*").unwrap()],
+            ..Allowance::default()
+        };
+        let takes = |url: &str| allow.takes(&Url::parse(url).unwrap());
+        for path in ["a/..b/.c/d..", "a%2Fb?x=../..", "%2e%2e%2e/a;b", "a//b"] {
+            assert!(
+                takes(&format!("https://example.com/public/{path}")),
+                "{path}"
+            );
+        }
+        for path in [
+            "../admin",
+            "%2e%2E/admin",
+            "..%2fadmin",
+            "x%2f..%2F..%2fadmin",
+            "..%5Cadmin",
+            "..;/admin",
+            "..;x=1/admin",
+            "%2e%2e;/admin",
+        ] {
+            assert!(
+                !takes(&format!("https://example.com/public/{path}")),
+                "{path}"
+            );
         }
     }
 
