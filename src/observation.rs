@@ -103,6 +103,13 @@ pub struct Redirect {
 }
 
 impl Response {
+    /// The body without the byte order mark that some programs write before it.
+    pub fn content(&self) -> &[u8] {
+        self.body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.body)
+    }
+
     /// The first header called `name` (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

@@ -175,7 +175,7 @@ fn parse(response: &Response) -> Result<Value, String> {
     if response.body.is_empty() {
         return Err("the body is empty".to_owned());
     }
-    serde_json::from_slice(&response.body).map_err(|error| {
+    serde_json::from_slice(response.content()).map_err(|error| {
         let kind = response.header("content-type").unwrap_or("no content type");
         let kind = line(kind, 80);
         format!("the body is not JSON ({kind}): {error}")

@@ -184,7 +184,7 @@ impl ShownResponse {
     /// body was found to be JSON.
     pub fn of(observation: &Observation, json: bool) -> Option<Self> {
         let response = observation.response.as_ref()?;
-        let text = String::from_utf8_lossy(&response.body);
+        let text = String::from_utf8_lossy(response.content());
         let document = if json {
             RawValue::from_string(text.trim().to_owned()).ok()
         } else {

@@ -158,7 +158,7 @@ impl<'a> Answer<'a> {
         let body = match body {
             Some(json) => Body::Json(json),
             None if response.truncated || response.body.len() > MAX_TEXT => return None,
-            None => Body::Text(std::str::from_utf8(&response.body).ok()?.trim()),
+            None => Body::Text(std::str::from_utf8(response.content()).ok()?.trim()),
         };
         Some(Self {
             http: response.status,

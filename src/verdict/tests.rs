@@ -64,6 +64,23 @@ fn without_rules_any_2xx_passes() {
 }
 
 #[test]
+fn a_byte_order_mark_hides_no_document() {
+    let rules = Rules {
+        json: true,
+        expect: vec!["body.status == \"DOWN\" && text.startsWith(\"{\")".into()],
+        ..Rules::default()
+    };
+    let down = answer(200, "\u{feff}{\"status\":\"DOWN\"}", 1);
+    let judgement = Judge::new(&rules).unwrap().judge(&down);
+    assert_eq!(
+        judgement.message,
+        "HTTP status 200, but the document says fail"
+    );
+    let shown = crate::report::ShownResponse::of(&down, judgement.json).unwrap();
+    assert_eq!(shown.body.get(), "{\"status\":\"DOWN\"}");
+}
+
+#[test]
 fn listed_statuses_alone_pass() {
     let rules = Rules {
         status: vec![204, 404],

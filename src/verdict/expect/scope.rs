@@ -11,7 +11,7 @@ use super::{Scope, wanted::Wanted};
 use crate::{
     clock::Timestamp,
     line::line,
-    observation::Certificate,
+    observation::{Certificate, Response},
     report::{Component, Document},
 };
 
@@ -98,7 +98,7 @@ impl Scope<'_> {
                 None => Value::Null,
             },
             "text" => {
-                let body = self.response.map_or(&[][..], |it| &it.body);
+                let body = self.response.map_or(&[][..], Response::content);
                 bounds.hold(name, body.len())?;
                 string(&String::from_utf8_lossy(body))
             }
