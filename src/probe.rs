@@ -16,7 +16,7 @@ use crate::{
 mod certificate;
 mod clients;
 mod failure;
-mod guard;
+pub mod guard;
 mod http;
 mod lean;
 mod redirect;

@@ -12,7 +12,10 @@ use super::redirect;
 use crate::{check::Network, observation::Failure, request::Allowance};
 
 /// Judges a URL and where it leads, as far as it tells; names are judged later.
-pub(super) fn place(url: &Url, allowed: &Allowance) -> Result<(), Failure> {
+///
+/// # Errors
+/// When it may not be asked: why.
+pub fn place(url: &Url, allowed: &Allowance) -> Result<(), Failure> {
     if !allowed.takes(url) {
         let shown = redirect::shown(url);
         return Err(Failure::Forbidden(format!(
