@@ -142,6 +142,14 @@ impl Judge {
             reading: reading.as_ref().ok().and_then(Option::as_ref),
         };
         answer.judge(rows);
+        let unread = matches!(reading, Ok(None)) && dialect != Dialect::None;
+        if unread && response.truncated && document::is_called_so(response) {
+            let cut = response.body.len();
+            let finding = format!(
+                "the health document was cut at {cut} bytes, and is not judged: raise `max_body`"
+            );
+            rows.not_met(Verdict::Warn, "a whole health document", finding);
+        }
         if let Err(dialect) = reading
             && self.rules.on_disagreement != Disagreement::Http
         {

@@ -129,6 +129,17 @@ pub fn read(
     }
 }
 
+/// Whether the answer calls itself a health document.
+pub fn is_called_so(response: &Response) -> bool {
+    let media = response.header("content-type").unwrap_or_default();
+    ["application/health+json", "application/vnd.spring-boot."]
+        .iter()
+        .any(|known| {
+            let start = media.get(..known.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(known))
+        })
+}
+
 /// An answer, as far as dialects are told apart by it.
 #[derive(Clone, Copy)]
 struct Answer<'a> {

@@ -81,6 +81,24 @@ fn a_byte_order_mark_hides_no_document() {
 }
 
 #[test]
+fn a_health_document_that_was_cut_is_told_of() {
+    let rules = Rules::default();
+    let mut cut = answer(200, "{\"status\":\"pa", 1);
+    let response = cut.response.as_mut().unwrap();
+    response.truncated = true;
+    assert_eq!(judge(&rules, &cut).0, Verdict::Pass, "it may be anything");
+    let response = cut.response.as_mut().unwrap();
+    response.headers[0].1 = "Application/health+json; charset=utf-8".to_owned();
+    let told = "the health document was cut at 13 bytes, and is not judged: raise `max_body`";
+    assert_eq!(judge(&rules, &cut), (Verdict::Warn, told.to_owned()));
+    let blind = Rules {
+        dialect: Dialect::None,
+        ..Rules::default()
+    };
+    assert_eq!(judge(&blind, &cut).0, Verdict::Pass);
+}
+
+#[test]
 fn listed_statuses_alone_pass() {
     let rules = Rules {
         status: vec![204, 404],
