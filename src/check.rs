@@ -2,7 +2,7 @@
 //!
 //! They are plain values. `config` makes them, everything above reads them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{borrow::Borrow, fmt, sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,12 @@ impl CheckName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for CheckName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

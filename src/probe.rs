@@ -107,7 +107,8 @@ impl Prober {
         seen: &mut Seen,
     ) -> Result<(), Failure> {
         match target.url.scheme() {
-            "tcp" | "tls" => tcp::exchange(&self.http.clients, target).await,
+            // The rarer kind is not in every probe's future.
+            "tcp" | "tls" => Box::pin(tcp::exchange(&self.http.clients, target)).await,
             _ => self.http.exchange(target, trace, seen).await,
         }
     }

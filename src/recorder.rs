@@ -38,8 +38,9 @@ const WINDOW: usize = 1024;
 /// it only summaries are kept. Reports expire in 30 s, so little is lost; of
 /// the last failing report of a check the next one takes the place.
 const MAX_KEPT: usize = 64 << 20;
-/// Runs that end within this time are sent together: one wake-up of ours and
-/// one of the server's serves all checks of a slot.
+/// Runs that end within this time are sent together, unless none is in flight
+/// any more: one wake-up of ours and one of the server's serves all checks of a
+/// slot.
 const GATHER: Duration = Duration::from_millis(2);
 /// After a failed write, the next waits this long, doubling up to the maximum.
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -53,6 +54,7 @@ pub struct Recorder {
     figures: Arc<Figures>,
     kept: Arc<Mutex<Kept>>,
     offered: Arc<Notify>,
+    hurried: Arc<Notify>,
     settled: Arc<Notify>,
 }
 
@@ -130,6 +132,11 @@ impl Recorder {
         self.offered.notify_one();
     }
 
+    /// What was offered is stored without waiting for more.
+    pub fn hurry(&self) {
+        self.hurried.notify_one();
+    }
+
     /// What became of what was offered.
     pub fn figures(&self) -> &Figures {
         &self.figures
@@ -156,6 +163,12 @@ impl Recorder {
             }
             settled.await;
         }
+    }
+
+    /// Waits for what is about to be offered.
+    async fn gather(&self) {
+        // When the time is over first, that is all there is to wait for.
+        drop(tokio::time::timeout(GATHER, self.hurried.notified()).await);
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -295,7 +308,7 @@ pub async fn store(recorder: Recorder, store: Store, pulse: Pulse) {
                     }
                 }
             }
-            () = recorder.offered.notified(), if open => tokio::time::sleep(GATHER).await,
+            () = recorder.offered.notified(), if open => recorder.gather().await,
             () = pulse.beat() => {}
             () = until(held), if held.is_some() => {}
             changed = link.changed() => if changed.is_err() { return },

@@ -142,14 +142,14 @@ pub struct Report {
 }
 
 /// What a report says beyond the summary.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Details {
     /// Where the probe's time went.
     pub phases_ms: PhasesMs,
     /// How many probes the run made.
     pub attempts: u32,
     /// The attempts that failed before the one that is shown.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed_attempts: Vec<FailedAttempt>,
     /// The target's answer, when one came.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,6 +192,14 @@ impl Encoded {
     pub fn summary(&self) -> Bytes {
         let head = self.report.get(..self.head).unwrap_or_default();
         [head, b"}"].concat().into()
+    }
+
+    /// What the report says beyond the summary.
+    ///
+    /// # Errors
+    /// Never for a report made by this program.
+    pub fn details(&self) -> serde_json::Result<Details> {
+        serde_json::from_slice(&self.report)
     }
 
     /// The answer's body as it stands in the report.

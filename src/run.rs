@@ -7,7 +7,7 @@ use tokio::sync::{OnceCell, SetOnce};
 
 use crate::{
     check::Check,
-    report::{Details, Encoded, Report, Summary, Verdict},
+    report::{Encoded, Report, Summary, Verdict},
 };
 
 /// A finished run: its check, its record, the record's JSON, and how far it
@@ -18,15 +18,16 @@ pub struct Run {
     pub check: Arc<Check>,
     /// What its record says in short.
     pub summary: Summary,
-    /// The rest of its record.
-    pub details: Details,
-    /// The record's JSON.
+    /// The record's JSON. The rest of the record is in there alone: the newest
+    /// run of each check is kept.
     pub encoded: Encoded,
     /// Set when it is stored, or a newer run of its check took its place.
     pub stored: Arc<SetOnce<()>>,
     /// Set when its answer is kept for those who ask again.
     pub kept: OnceCell<()>,
     answer: OnceLock<Bytes>,
+    /// Whether the target sent JSON.
+    json: bool,
 }
 
 impl Run {
@@ -34,9 +35,9 @@ impl Run {
     pub fn new(check: Arc<Check>, report: Report, encoded: Encoded) -> Self {
         Self {
             check,
+            json: report.details.response.is_some_and(|shown| shown.json),
             summary: report.summary,
             encoded,
-            details: report.details,
             stored: Arc::default(),
             kept: OnceCell::new(),
             answer: OnceLock::new(),
@@ -64,7 +65,6 @@ impl Run {
 
     /// The target's own JSON, byte for byte, when it sent some.
     pub fn document(&self) -> Option<Bytes> {
-        let response = self.details.response.as_ref()?;
-        self.encoded.body().filter(|_| response.json)
+        self.json.then(|| self.encoded.body())?
     }
 }

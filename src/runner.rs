@@ -324,7 +324,7 @@ impl Runner {
         let Some(gate) = &self.gate else {
             return false;
         };
-        gate.is_closed() || (!cell.is_down() && gate.look(&self.prober).await)
+        gate.is_closed() || (!cell.is_down() && Box::pin(gate.look(&self.prober)).await)
     }
 
     /// Waits for permits, and asks the target.
@@ -400,9 +400,14 @@ struct Landing<'a> {
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        self.runner.flights.fetch_sub(1, Ordering::Relaxed);
+        let last = self.runner.flights.fetch_sub(1, Ordering::Relaxed) == 1;
         let mut state = self.cell.lock();
         let flight = state.flight.take();
+        // Nothing more comes for now, or somebody waits for it to be stored.
+        let asked = |flight: &Flight| flight.trigger == Trigger::Request;
+        if last || flight.as_ref().is_some_and(asked) {
+            self.runner.recorder.hurry();
+        }
         let Some(run) = self.run.take() else {
             // It was cut short: who waits hears that nothing comes.
             state.waiters.clear();

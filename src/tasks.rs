@@ -51,6 +51,9 @@ impl Tasks {
     {
         let broken = Arc::clone(&self.broken);
         let abort = self.abort.clone();
+        // Each future around it would hold the work twice, once before and once
+        // after it is awaited: several times some kilobytes, moved each time.
+        let work = Box::pin(work);
         let task = async move {
             let guarded = AssertUnwindSafe(work).catch_unwind();
             if let Some(Err(_)) = abort.run_until_cancelled(guarded).await {

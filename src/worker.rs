@@ -382,10 +382,7 @@ impl Worker {
 
     fn object(&self, check: &str) -> Option<String> {
         let cells = self.cells.borrow();
-        let mut named = cells
-            .values()
-            .filter(|cell| cell.check.name.as_str() == check);
-        named.next().map(|cell| cell.check.object.clone())
+        cells.get(check).map(|cell| cell.check.object.clone())
     }
 
     async fn leave_trace(&self, id: &str, asked: &str, refusal: &Refusal) -> Result<(), Later> {
@@ -417,7 +414,7 @@ enum Unfit {
 /// The check that is meant: by its name, its URL, or its object's name.
 pub fn find(cells: &Cells, what: &What) -> Option<Arc<Cell>> {
     let found = match what {
-        What::Check(name) => cells.values().find(|cell| cell.check.name.as_str() == name),
+        What::Check(name) => cells.get(name.as_str()),
         What::Url(url) => cells
             .values()
             .find(|cell| cell.check.object == *url || cell.check.shown_url == *url),

@@ -1,6 +1,6 @@
 //! The parts of a report beyond its summary.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ impl From<Phases> for PhasesMs {
 }
 
 /// The target's answer, as far as readers may see it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShownResponse {
     /// The HTTP status code; a job's own report has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,13 +87,21 @@ pub struct ShownResponse {
 
 /// Header names and values, written as one JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
-pub struct Headers(
-    #[schemars(with = "std::collections::BTreeMap<String, String>")] Vec<(&'static str, String)>,
-);
+pub struct Headers(#[schemars(with = "BTreeMap<String, String>")] Vec<(Cow<'static, str>, String)>);
 
 impl Serialize for Headers {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let headers = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let named = headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value));
+        Ok(Self(named.collect()))
     }
 }
 
@@ -197,7 +205,7 @@ impl ShownResponse {
         };
         let headers = SHOWN_HEADERS
             .iter()
-            .filter_map(|name| Some((*name, response.header(name)?.to_owned())))
+            .filter_map(|name| Some((Cow::Borrowed(*name), response.header(name)?.to_owned())))
             .collect();
         Some(Self {
             status: Some(response.status),

@@ -102,6 +102,13 @@ impl Cell {
         self.lock().latest.clone()
     }
 
+    /// The newest run, unless a newer one is known from elsewhere.
+    pub fn newest_run(&self) -> Option<Arc<Run>> {
+        let state = self.lock();
+        let (latest, newest) = state.latest.as_ref().zip(state.newest())?;
+        (newest.run == latest.id()).then(|| Arc::clone(latest))
+    }
+
     /// Takes note of what another instance has stored, if it is newer than what
     /// was found here.
     pub fn hear(&self, stored: &Summary) {

@@ -118,7 +118,9 @@ fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
 }
 
 fn details(page: &mut Exposition, run: &Run) {
-    let details = &run.details;
+    let Ok(details) = run.encoded.details() else {
+        return;
+    };
     let phases = details.phases_ms;
     if run.summary.url.starts_with("http") {
         page.metric(

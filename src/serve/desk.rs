@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -247,11 +247,31 @@ impl Desk {
     /// # Errors
     /// A refusal, for the asker.
     pub async fn get(&self, body: &[u8]) -> Answer {
+        self.hits.count();
         self.got(body).await.map_err(|refusal| (refusal, None))
     }
 
-    async fn got(&self, body: &[u8]) -> Result<Bytes, Refusal> {
+    /// The same, where it is in memory and nothing needs to be waited for.
+    pub fn at_hand(&self, body: &[u8]) -> Option<Bytes> {
+        let (cell, max_age) = self.wanted(body).ok()?;
+        let answer = self.in_memory(&cell, max_age)?.ok()?;
         self.hits.count();
+        Some(answer)
+    }
+
+    async fn got(&self, body: &[u8]) -> Result<Bytes, Refusal> {
+        let (cell, max_age) = self.wanted(body)?;
+        if let Some(answer) = self.in_memory(&cell, max_age) {
+            return answer;
+        }
+        // An earlier daemon, or another instance, may have left something.
+        match self.left(&cell).await.map_err(away)? {
+            Some((summary, report)) => Got::new(&summary, max_age).with(&report),
+            None => Got::nothing(cell.check.name.as_str()).with(b"null"),
+        }
+    }
+
+    fn wanted(&self, body: &[u8]) -> Result<(Arc<Cell>, Option<Duration>), Refusal> {
         let ask = Ask::parse(body)?;
         let what = ask.what.ok_or_else(|| {
             Refusal::malformed(
@@ -259,35 +279,15 @@ impl Desk {
                 "send a check's name, such as `api`",
             )
         })?;
-        let cell = find(&self.cells.borrow(), &what);
-        let cell = cell.ok_or_else(|| unknown(&self.cells.borrow(), &what))?;
-        let check = cell.check.name.as_str();
-        let now = clock::now();
-        let newest = cell.newest().map(|summary| summary.run);
-        let known = match cell.latest() {
-            Some(run) if newest.as_deref() == Some(run.id()) => {
-                Some((run.summary.clone(), run.answer(self.store.max_answer())))
-            }
-            // An earlier daemon, or another instance, may have left something.
-            Some(_) | None => self.left(&cell).await.map_err(away)?,
-        };
-        let Some((summary, report)) = known else {
-            let absent = json!({"check": check, "freshness": "absent", "report": null});
-            return Ok(absent.to_string().into());
-        };
-        let age = now.since(summary.checked_at);
-        let freshness = match ask.max_age {
-            Some(max_age) if age > max_age => Freshness::Stale,
-            Some(_) => Freshness::Fresh,
-            None => summary.freshness(now),
-        };
-        let head = json!({"check": check, "freshness": freshness, "age_ms": millis(age)});
-        let mut answer = head.to_string().into_bytes();
-        answer.pop();
-        answer.extend_from_slice(b",\"report\":");
-        answer.extend_from_slice(&report);
-        answer.push(b'}');
-        Ok(answer.into())
+        let cells = self.cells.borrow();
+        let cell = find(&cells, &what).ok_or_else(|| unknown(&cells, &what))?;
+        Ok((cell, ask.max_age))
+    }
+
+    fn in_memory(&self, cell: &Cell, max_age: Option<Duration>) -> Option<Result<Bytes, Refusal>> {
+        let run = cell.newest_run()?;
+        let report = run.answer(self.store.max_answer());
+        Some(Got::new(&run.summary, max_age).with(&report))
     }
 
     async fn left(&self, cell: &Cell) -> Result<Option<(Summary, Bytes)>, StoreError> {
@@ -333,6 +333,53 @@ impl Desk {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is got, but for the report.
+#[derive(Serialize)]
+struct Got<'a> {
+    check: &'a str,
+    freshness: Freshness,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<f64>,
+}
+
+impl<'a> Got<'a> {
+    fn new(summary: &'a Summary, max_age: Option<Duration>) -> Self {
+        let now = clock::now();
+        let age = now.since(summary.checked_at);
+        let freshness = match max_age {
+            Some(max_age) if age > max_age => Freshness::Stale,
+            Some(_) => Freshness::Fresh,
+            None => summary.freshness(now),
+        };
+        Self {
+            check: &summary.check,
+            freshness,
+            age_ms: Some(millis(age)),
+        }
+    }
+
+    const fn nothing(check: &'a str) -> Self {
+        Self {
+            check,
+            freshness: Freshness::Absent,
+            age_ms: None,
+        }
+    }
+
+    fn with(&self, report: &[u8]) -> Result<Bytes, Refusal> {
+        const KEY: &[u8] = b",\"report\":";
+        // Room for the rest.
+        let mut answer = Vec::with_capacity(report.len() + 192);
+        serde_json::to_writer(&mut answer, self)
+            .map_err(|error| Refusal::new(500, error.to_string(), ""))?;
+        answer.pop();
+        answer.extend_from_slice(KEY);
+        answer.extend_from_slice(report);
+        answer.push(b'}');
+        Ok(answer.into())
     }
 }
 

@@ -49,6 +49,13 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
         let Some((endpoint, request)) = next else {
             return;
         };
+        // What is in memory is not worth a task.
+        if let Endpoint::Get = endpoint
+            && let Some(answer) = desk.at_hand(&request.message.payload)
+        {
+            respond(&request, Ok(answer), desk.store.max_answer()).await;
+            continue;
+        }
         let Ok(room) = Arc::clone(&asking).try_acquire_owned() else {
             let refusal = Refusal::new(429, "too many requests wait already", "ask again later");
             respond(&request, Err((refusal, None)), usize::MAX).await;

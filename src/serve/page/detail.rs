@@ -120,9 +120,12 @@ pub fn html(face: &Face, cell: &Arc<Cell>, now: Timestamp) -> String {
         Some(_) | None => String::new(),
     };
     let latest = cell.latest();
-    let details = latest.as_ref().map(|run| &run.details);
-    let document = details.and_then(|details| details.document.as_ref());
+    let details = latest.and_then(|run| run.encoded.details().ok());
+    let document = details
+        .as_ref()
+        .and_then(|details| details.document.as_ref());
     let mut findings: Vec<_> = details
+        .as_ref()
         .into_iter()
         .flat_map(|details| &details.expectations)
         .take(MAX_PARTS)
