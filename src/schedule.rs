@@ -16,6 +16,11 @@ mod jitter;
 
 pub use jitter::Jitter;
 
+/// So many ticks are joined at most: starts stay spread over time.
+const MOST_JOINED: u64 = 4;
+/// Joined ticks leave an interval so many places at least.
+const FEWEST_PLACES: u64 = 10;
+
 /// The starts of a set of checks; `T` stands for a check.
 #[derive(Debug)]
 pub struct Schedule<T> {
@@ -57,7 +62,8 @@ pub struct Layout {
     /// serves many checks; zero for none.
     pub tick: u64,
     /// Where more checks than this share a tick, it is divided, so that none
-    /// starts late because of the others; zero never divides.
+    /// starts late because of the others; where few do, a few ticks are joined,
+    /// so that one wake-up serves more. Zero leaves ticks as they are.
     pub crowd: u64,
     /// Also run every check once within this many milliseconds of the start.
     pub fast_start: Option<u64>,
@@ -66,7 +72,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// How finely a tick is divided for checks of these intervals: the
+    /// How ticks are divided or joined for checks of these intervals: the
     /// milliseconds from one place to the next.
     pub fn grain(&self, intervals: impl IntoIterator<Item = u64>) -> u64 {
         // Checks in a million ticks, which is exact enough.
@@ -79,6 +85,10 @@ impl Layout {
         while self.crowd > 0 && crowd > self.crowd && grain > 1 {
             crowd /= 2;
             grain /= 2;
+        }
+        while crowd < self.crowd / 4 && grain < MOST_JOINED * self.tick {
+            crowd *= 2;
+            grain *= 2;
         }
         grain
     }
@@ -104,8 +114,7 @@ impl<T: Clone> Schedule<T> {
             .collect();
         let grain = layout.grain(checks.iter().map(|(_, interval, _)| *interval));
         for (name, interval, check) in checks {
-            let phase =
-                phase(name, interval, layout.tick) + within(name, interval, layout.tick, grain);
+            let phase = place(name, interval, layout.tick, grain);
             let first = next_slot(now, interval, phase);
             if let Some(spread) = layout.fast_start.map(|spread| spread.min(interval)) {
                 let once = now.saturating_add(phase.checked_rem(spread).unwrap_or(0));
@@ -194,15 +203,23 @@ pub fn phase(name: &str, interval: u64, tick: u64) -> u64 {
     }
 }
 
-/// A check's place within its tick, in steps of `grain`: zero when the tick is
-/// not divided. A finer grain moves no check by more than the coarser one.
-pub fn within(name: &str, interval: u64, tick: u64, grain: u64) -> u64 {
+/// A check's place within its interval where ticks are divided or joined so
+/// that places are `grain` milliseconds apart. A finer grain moves no check by
+/// more than the coarser one, and none leaves its tick unless ticks are joined.
+pub fn place(name: &str, interval: u64, tick: u64, grain: u64) -> u64 {
+    let phase = phase(name, interval, tick);
     let places = interval.checked_div(tick).unwrap_or(0);
-    if places <= 1 || grain >= tick {
-        return 0;
+    if places <= 1 || grain == tick {
+        return phase;
     }
-    let place = (spread(name) / places) % tick;
-    place - place % grain.max(1)
+    if grain < tick {
+        let within = (spread(name) / places) % tick;
+        return phase + within - within % grain.max(1);
+    }
+    // Also checks of a short interval are spread.
+    let widest = (interval / FEWEST_PLACES).max(tick);
+    let grain = grain.min(widest - widest % tick);
+    phase - phase % grain
 }
 
 /// The first `phase + k × interval` that is not before `now`.

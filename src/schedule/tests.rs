@@ -183,10 +183,10 @@ fn a_crowded_tick_is_divided_and_no_check_leaves_its_tick() {
 #[test]
 fn a_finer_grain_moves_a_check_by_less_than_the_coarser_one() {
     for name in ["api", "search", "c1", "c2", "c3"] {
-        let at = |grain| within(name, 10_000, 50, grain);
-        assert_eq!(at(50), 0);
-        for (coarse, fine) in [(50, 25), (25, 12), (12, 6), (6, 3), (3, 1)] {
-            assert!(at(fine).abs_diff(at(coarse)) < coarse, "{name}");
+        let at = |grain| place(name, 10_000, 50, grain);
+        assert_eq!(at(50), phase(name, 10_000, 50));
+        for coarse in [200, 100, 50, 25, 12, 6, 3] {
+            assert!(at(coarse / 2).abs_diff(at(coarse)) < coarse, "{name}");
         }
     }
 }
@@ -273,4 +273,28 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_few_checks_share_wake_ups_and_stay_spread() {
+    let layout = Layout { crowd: 64, ..GRID };
+    let grain = |checks, interval| layout.grain(std::iter::repeat_n(interval, checks));
+    assert_eq!(grain(1, 10_000), 200);
+    assert_eq!(grain(1_000, 10_000), 200, "5 in a tick, 20 in four");
+    assert_eq!(grain(2_000, 10_000), 100);
+    assert_eq!(GRID.grain([10_000]), 50);
+
+    let places = |interval| {
+        let names = (0..1_000).map(|n| format!("c{n}"));
+        let places = names.map(|name| place(&name, interval, 50, 200));
+        places.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(places(10_000).len(), 50);
+    assert_eq!(places(1_000).len(), 10);
+    assert_eq!(
+        places(200).len(),
+        4,
+        "an interval is divided by the tick at least"
+    );
+    assert!(places(1_000).iter().all(|at| at % 100 == 0));
 }

@@ -23,7 +23,12 @@ impl Values {
     pub fn spread(&self) -> f64 {
         let least = self.0.iter().copied().fold(f64::INFINITY, f64::min);
         let most = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        (most - least) / 2.0 / self.median().abs().max(f64::MIN_POSITIVE)
+        let middle = self.median().abs();
+        // Of nothing there is no share.
+        if middle < 1e-3 {
+            return f64::NAN;
+        }
+        (most - least) / 2.0 / middle
     }
 }
 
@@ -131,7 +136,7 @@ impl Figures {
 }
 
 fn line(figure: &Figure) -> String {
-    let spread = if figure.values.0.len() > 1 {
+    let spread = if figure.values.0.len() > 1 && figure.values.spread().is_finite() {
         format!("{:.0}", figure.values.spread() * 100.0)
     } else {
         String::new()

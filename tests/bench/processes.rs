@@ -88,8 +88,7 @@ impl Plan {
         let grain = LAYOUT.grain((0..self.checks).map(|_| self.interval));
         for n in 0..self.checks {
             let name = format!("c{n}");
-            let phase = schedule::phase(&name, self.interval, LAYOUT.tick)
-                + schedule::within(&name, self.interval, LAYOUT.tick, grain);
+            let phase = schedule::place(&name, self.interval, LAYOUT.tick, grain);
             let url = match &target.dead {
                 Some(dead) if n < self.dead => format!("http://127.2.0.1:{dead}/{n}"),
                 _ => self.url(&target.port, n, phase),
