@@ -2,9 +2,12 @@
 
 /// The word nearest to `word`, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = if word.chars().count() < 4 { 1 } else { 2 };
+    let length = word.chars().count();
+    let limit = if length < 4 { 1 } else { 2 };
     known
         .into_iter()
+        // Each edit changes the length by one at most.
+        .filter(|known| known.chars().count().abs_diff(length) <= limit)
         .map(|known| (distance(word, known), known))
         .filter(|(distance, _)| *distance <= limit)
         .min()

@@ -103,7 +103,9 @@ impl Day {
 pub struct Hours {
     /// What the last summary said, from when until when it holds.
     last: Option<(Timestamp, Timestamp, Status)>,
-    open: BTreeMap<u64, Hour>,
+    /// By number, ascending. Each check has one or two, for which a tree would
+    /// take ten times the room.
+    open: Vec<(u64, Hour)>,
 }
 
 impl Hours {
@@ -119,7 +121,7 @@ impl Hours {
         let at = summary.checked_at;
         self.settle(at);
         self.last = Some((at, summary.expires_at, summary.status));
-        let hour = self.open.entry(at.as_millis() / HOUR).or_default();
+        let hour = self.hour(at.as_millis() / HOUR);
         match summary.verdict {
             Verdict::Pass => hour.pass += 1,
             Verdict::Warn => hour.warn += 1,
@@ -127,21 +129,36 @@ impl Hours {
         }
         hour.latency_sum_ms += summary.latency_ms;
         hour.latency_max_ms = hour.latency_max_ms.max(summary.latency_ms);
-        while self.open.len() > MAX_OPEN {
-            self.open.pop_first();
-        }
+        let beyond = self.open.len().saturating_sub(MAX_OPEN);
+        self.open.drain(..beyond);
+    }
+
+    fn hour(&mut self, number: u64) -> &mut Hour {
+        let place = match self
+            .open
+            .binary_search_by_key(&number, |(number, _)| *number)
+        {
+            Ok(place) => place,
+            Err(place) => {
+                self.open.reserve_exact(1);
+                self.open.insert(place, (number, Hour::default()));
+                place
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "it was found there, or put there")]
+        &mut self.open[place].1
     }
 
     /// Counts the time up to `now`, as far as the last summary holds.
     pub fn settle(&mut self, now: Timestamp) {
-        let Some((from, until, status)) = &mut self.last else {
+        let Some((from, until, status)) = self.last else {
             return;
         };
-        let (mut at, end) = (from.as_millis(), now.min(*until).as_millis());
+        let (mut at, end) = (from.as_millis(), now.min(until).as_millis());
         while at < end {
             let number = at / HOUR;
             let next = end.min((number + 1) * HOUR);
-            let hour = self.open.entry(number).or_default();
+            let hour = self.hour(number);
             match status {
                 Status::Up => hour.up_ms += next - at,
                 Status::Degraded => hour.degraded_ms += next - at,
@@ -150,12 +167,12 @@ impl Hours {
             }
             at = next;
         }
-        *from = Timestamp::from_millis(at);
+        self.last = Some((Timestamp::from_millis(at), until, status));
     }
 
     /// Takes in an hour, or a part of one, that was counted elsewhere.
     pub fn add(&mut self, number: u64, hour: &Hour) {
-        self.open.entry(number).or_default().add(hour);
+        self.hour(number).add(hour);
     }
 
     /// The hours that are over at `now`, by day, which [`Hours::stored`]
@@ -164,7 +181,7 @@ impl Hours {
         let this = now.as_millis() / HOUR;
         self.settle(Timestamp::from_millis(this * HOUR));
         let mut days: BTreeMap<u64, BTreeMap<u64, Hour>> = BTreeMap::new();
-        for (number, hour) in self.open.range(..this) {
+        for (number, hour) in self.open.iter().filter(|(number, _)| *number < this) {
             days.entry(number / 24).or_default().insert(*number, *hour);
         }
         days
@@ -172,14 +189,12 @@ impl Hours {
 
     /// Forgets what is stored.
     pub fn stored(&mut self, hours: &BTreeMap<u64, Hour>) {
-        for number in hours.keys() {
-            self.open.remove(number);
-        }
+        self.open.retain(|(number, _)| !hours.contains_key(number));
     }
 
     /// All that is not stored yet.
-    pub const fn open(&self) -> &BTreeMap<u64, Hour> {
-        &self.open
+    pub fn open(&self) -> BTreeMap<u64, Hour> {
+        self.open.iter().copied().collect()
     }
 }
 

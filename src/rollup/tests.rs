@@ -78,7 +78,7 @@ fn a_restart_leaves_no_seam() {
     let mut after = Hours::default();
     after.go_on_from(&summary(1, 5, Status::Up));
     after.count(&summary(3, 5, Status::Up));
-    for (number, hour) in before.open() {
+    for (number, hour) in &before.open() {
         after.add(*number, hour);
     }
     assert_eq!(after.open()[&0].up_ms, 3 * MINUTE);

