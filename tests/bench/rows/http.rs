@@ -26,6 +26,8 @@ use crate::{
 
 /// Readers at once.
 const READERS: usize = 32;
+/// Runs that a bar shows.
+const RUNS: u64 = 30;
 /// Looks at a page.
 const LOOKS: usize = 200;
 /// More than any answer has.
@@ -62,12 +64,17 @@ pub async fn page(figures: &mut Figures) {
     ] {
         let target = Target::start();
         let server = Nats::start().await;
-        let plan = Plan::new(checks, 10_000);
-        let daemon = Daemon::start(&target, &plan, &server.url, &["--fast-start"]);
+        let plan = Plan::new(checks, 1_000);
+        let daemon = Daemon::start(&target, &plan, &server.url, &[]);
         daemon.ready().await;
-        while target.window().checks < checks {
+        // Until every bar is full.
+        let mut asked = 0;
+        while asked < (RUNS + 1) * checks {
             tokio::time::sleep(Duration::from_millis(100)).await;
+            asked += target.window().asked;
         }
+        daemon.reload(&target, &Plan::new(checks, 10_000));
+        tokio::time::sleep(Duration::from_secs(1)).await;
         let (browser, url) = (browser(), daemon.url("/"));
         let mut times = Values::default();
         for _ in 0..LOOKS {
