@@ -89,6 +89,14 @@ pub struct ShownResponse {
 #[derive(Clone, Debug, Default, PartialEq, Eq, JsonSchema)]
 pub struct Headers(#[schemars(with = "BTreeMap<String, String>")] Vec<(Cow<'static, str>, String)>);
 
+impl Headers {
+    /// The value of the header called so, in lower case.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(own, _)| *own == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
 impl Serialize for Headers {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))

@@ -5,7 +5,7 @@
 //! the check's own matter, so a module may be called anything; it only tells
 //! which kind of check is meant where a target has no scheme.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{RawQuery, State},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::{self, Timestamp},
-    report::{Freshness, Summary, Verdict},
+    report::{Freshness, ShownResponse, Summary, Verdict},
     run::Run,
     runner::Cell,
     triggers::Cells,
@@ -140,18 +140,49 @@ fn details(page: &mut Exposition, run: &Run) {
     let dns = phases.dns.unwrap_or(0.0) / 1000.0;
     let help = "How long the name lookup took.";
     page.one("probe_dns_lookup_time_seconds", Kind::Gauge, help, dns);
-    if let Some(response) = &details.response {
-        page.one(
-            "probe_http_uncompressed_body_length",
-            Kind::Gauge,
-            "Bytes of the body that were read.",
-            response.size,
+    if let Some(answer) = &details.response {
+        response(page, answer);
+    }
+}
+
+fn response(page: &mut Exposition, response: &ShownResponse) {
+    let mut one = |name, help: &str, value: f64| page.one(name, Kind::Gauge, help, value);
+    #[expect(clippy::cast_precision_loss, reason = "bodies are smaller")]
+    one(
+        "probe_http_uncompressed_body_length",
+        "Bytes of the body that were read.",
+        response.size as f64,
+    );
+    let length = response.headers.get("content-length");
+    one(
+        "probe_http_content_length",
+        "The length that the answer said; -1 when it did not.",
+        length
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(-1.0),
+    );
+    let redirects = u32::try_from(response.redirects.len()).unwrap_or(u32::MAX);
+    one(
+        "probe_http_redirects",
+        "The redirects that were followed.",
+        redirects.into(),
+    );
+    let version = response.version.trim_start_matches("HTTP/");
+    if let Ok(version) = version.parse() {
+        let help = "The version of HTTP that was spoken.";
+        one("probe_http_version", help, version);
+    }
+    if let Some(Ok(remote)) = response
+        .remote
+        .as_ref()
+        .map(|remote| remote.parse::<SocketAddr>())
+    {
+        let protocol = if remote.is_ipv4() { 4.0 } else { 6.0 };
+        one(
+            "probe_ip_protocol",
+            "Whether IPv4 or IPv6 was spoken.",
+            protocol,
         );
-        let version = response.version.trim_start_matches("HTTP/");
-        if let Ok(version) = version.parse::<f64>() {
-            let help = "The version of HTTP that was spoken.";
-            page.one("probe_http_version", Kind::Gauge, help, version);
-        }
     }
 }
 

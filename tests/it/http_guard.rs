@@ -230,11 +230,21 @@ async fn nobody_holds_a_place_by_saying_nothing() {
         .unwrap();
     let began = Instant::now();
     let mut silent = TcpStream::connect(address).await.unwrap();
+    // A body that never comes.
+    let mut waiting = TcpStream::connect(address).await.unwrap();
+    let head =
+        "POST /api/v1/checks/later/run HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n{";
+    waiting.write_all(head.as_bytes()).await.unwrap();
+    let mut many = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /livez HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(65));
+    many.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    many.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
     let mut long = TcpStream::connect(address).await.unwrap();
     let head = format!("GET /livez HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     // It may be refused before all of it is sent.
     drop(long.write_all(head.as_bytes()).await);
-    let mut answer = [0; 12];
     long.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 431");
     let dripping = async {
@@ -258,6 +268,10 @@ async fn nobody_holds_a_place_by_saying_nothing() {
         "{:?}",
         began.elapsed()
     );
+    let refused = tokio::time::timeout(wait::LONG, waiting.read_exact(&mut answer)).await;
+    refused.unwrap().unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+    assert_eq!(scene.target.hits("/later"), 0);
     // Meanwhile, and after that, others are answered.
     assert_eq!(scene.get("/livez").await.0, 200);
 }
