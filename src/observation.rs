@@ -152,6 +152,9 @@ pub enum Failure {
     Decode(String),
     /// supercheck refused to send this probe (an address that is not allowed).
     Forbidden(String),
+    /// supercheck lacks what a probe needs, such as file descriptors: nothing
+    /// was learnt of the target.
+    Lacking(String),
 }
 
 /// The part of an exchange that was under way.
@@ -200,6 +203,7 @@ impl fmt::Display for Failure {
             Self::Redirect(why) => write!(f, "redirect: {why}"),
             Self::Decode(why) => write!(f, "the body could not be decoded: {why}"),
             Self::Forbidden(why) => write!(f, "not probed: {why}"),
+            Self::Lacking(why) => write!(f, "supercheck itself cannot probe: {why}"),
         }
     }
 }

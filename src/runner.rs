@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -26,6 +27,7 @@ use crate::{
     clock,
     gate::{CLOSED, Gate},
     maintenance::Maintenance,
+    observation::{Failure, Observation},
     probe::Prober,
     recorder::Recorder,
     report::{self, Trigger, Verdict},
@@ -64,6 +66,8 @@ pub struct Runner {
     known: AtomicU64,
     announcer: Announcer,
     gate: Option<Gate>,
+    /// When it was last told that probes cannot be made.
+    told: Mutex<Option<Instant>>,
     maintenance: Maintenance,
     /// Whoever makes a run of what was not asked for has it.
     pushes: Mutex<()>,
@@ -83,6 +87,9 @@ pub struct Runner {
 
 /// So many may wait for one check. Others are handed back to the queue.
 const MAX_WAITERS: usize = 4096;
+
+/// That probes cannot be made is told at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,7 @@ impl Runner {
             known: AtomicU64::new(0),
             announcer: Announcer::default(),
             gate: None,
+            told: Mutex::default(),
             maintenance: Maintenance::default(),
             pushes: Mutex::default(),
             flights: AtomicU64::new(0),
@@ -311,11 +319,31 @@ impl Runner {
 
     async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
         let mut seen = self.see(cell, trigger).await?;
-        let withheld = seen.judgement.verdict == Verdict::Fail && self.withholds(cell).await;
-        if withheld {
+        let lacking = self.lacks(&seen.observation);
+        let withheld =
+            lacking || seen.judgement.verdict == Verdict::Fail && self.withholds(cell).await;
+        if withheld && !lacking {
             seen.judgement.message = format!("{CLOSED} ({})", seen.judgement.message);
         }
         self.conclude(cell, seen, trigger, withheld)
+    }
+
+    /// Whether supercheck itself could not probe, which says nothing of the
+    /// target; it is told now and then.
+    fn lacks(&self, observation: &Observation) -> bool {
+        let Some(Failure::Lacking(why)) = &observation.failure else {
+            return false;
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
+            *told = Some(Instant::now());
+            tracing::error!(
+                error = why,
+                hint = "raise the limit that is named (LimitNOFILE= of the service, `ulimit -n`)",
+                "probes cannot be made; what is asked anew reads unknown"
+            );
+        }
+        true
     }
 
     /// Whether a failure that was just seen says nothing of its target. Before

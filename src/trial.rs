@@ -2,17 +2,21 @@
 //! another time, or is given up sooner, as these variables say. A release
 //! build has none of this.
 
-use std::time::Duration;
+use std::{fs, net::SocketAddr, time::Duration};
 
 /// Ends the process right after this step of a request: `ran` for any, `ran
 /// order-66` for the one with that id.
 pub const CRASH_AT: &str = "SUPERCHECK_TRIAL_CRASH_AT";
-/// Milliseconds by which the wall clock is ahead; behind, when negative.
+/// Milliseconds by which the wall clock is ahead (behind, when negative), or a
+/// file that says so.
 pub const CLOCK_AHEAD: &str = "SUPERCHECK_TRIAL_CLOCK_AHEAD_MS";
 /// Milliseconds after which a message whose worker is silent goes to another.
 pub const ACK_WAIT: &str = "SUPERCHECK_TRIAL_ACK_WAIT_MS";
 /// Judging an answer panics when this text stands in its body.
 pub const PANIC_ON: &str = "SUPERCHECK_TRIAL_PANIC_ON";
+
+/// The address of the one name server, whatever the system says.
+pub const NAME_SERVER: &str = "SUPERCHECK_TRIAL_NAME_SERVER";
 
 /// The steps of a request after which a crash is tried.
 pub const STEPS: [&str; 7] = [
@@ -47,8 +51,19 @@ pub(crate) fn judging(body: &[u8]) {
 
 /// The time `ms` by a clock that may be wrong on purpose.
 pub(crate) fn shifted(ms: u64) -> u64 {
-    let ahead = told(CLOCK_AHEAD).and_then(|ahead| ahead.parse().ok());
+    let Some(ahead) = told(CLOCK_AHEAD) else {
+        return ms;
+    };
+    let ahead = ahead.parse().ok().or_else(|| {
+        let text = fs::read_to_string(ahead).ok()?;
+        text.parse().ok()
+    });
     ms.saturating_add_signed(ahead.unwrap_or(0))
+}
+
+/// Where names are looked up, if not where the system says.
+pub(crate) fn name_server() -> Option<SocketAddr> {
+    told(NAME_SERVER)?.parse().ok()
 }
 
 /// `usual`, unless a test cannot wait so long.

@@ -15,6 +15,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
+    clock,
     error::Chain,
     report::{Summary, Verdict},
     request::{Ask, Outcome, Record, Refusal, RequestId, What},
@@ -181,7 +182,12 @@ impl Worker {
         if request.deliveries > SUSPECT_DELIVERIES {
             tokio::time::sleep(turn(id, request.deliveries)).await;
         }
-        let (asked, cell) = self.asked(request);
+        let mut age = clock::now().since(request.published);
+        if age > MAX_WAIT {
+            // By our clock, which may be wrong: the server's decides.
+            age = self.store.server_time().await?.since(request.published);
+        }
+        let (asked, cell) = self.asked(request, age);
         let record = match self.store.recorded(id).await? {
             Some(record) => {
                 self.write_again(&record).await?;
@@ -291,7 +297,7 @@ impl Worker {
     }
 
     /// What is asked, in the words of the record, and the check that it is.
-    fn asked(&self, request: &Delivered) -> (String, Result<Arc<Cell>, Unfit>) {
+    fn asked(&self, request: &Delivered, age: Duration) -> (String, Result<Arc<Cell>, Unfit>) {
         let ask = Ask::parse(request.taken.body());
         let what = match &ask {
             Ok(Ask {
@@ -306,8 +312,8 @@ impl Worker {
             Err(Unfit::Refused(refusal))
         } else if request.deliveries > MAX_DELIVERIES {
             Err(Unfit::Refused(Refusal::given_up(request.deliveries)))
-        } else if request.age > MAX_WAIT {
-            Err(Unfit::Refused(Refusal::too_old(request.age)))
+        } else if age > MAX_WAIT {
+            Err(Unfit::Refused(Refusal::too_old(age)))
         } else {
             let cell = self.cell(&cells, &what);
             if let Ok(cell) = &cell
@@ -374,7 +380,7 @@ impl Worker {
                 }
             }),
             object: name
-                .filter(|_| self.store.is_fresh(summary.checked_at, crate::clock::now()))
+                .filter(|_| self.store.is_fresh(summary.checked_at, clock::now()))
                 .map(|name| write::Object { name, body: answer }),
         };
         Ok(self.store.write(&again).await?)
@@ -388,7 +394,7 @@ impl Worker {
     async fn leave_trace(&self, id: &str, asked: &str, refusal: &Refusal) -> Result<(), Later> {
         tracing::info!(id, asked, code = refusal.code, reason = %refusal.error, "request refused");
         let event = serde_json::json!({
-            "v": 1, "id": id, "asked": asked, "refused": refusal, "at": crate::clock::now(),
+            "v": 1, "id": id, "asked": asked, "refused": refusal, "at": clock::now(),
         });
         Ok(self.store.announce_refusal(id, &event).await?)
     }

@@ -8,6 +8,7 @@
 
 use std::{error::Error, io};
 
+use rustix::io::Errno;
 use rustls::{CertificateError, Error as TlsError};
 
 use super::{resolve::LookupError, trust::NoAuthorities};
@@ -59,6 +60,7 @@ pub(super) fn of_lookup(lookup: &LookupError) -> Failure {
         LookupError::NotFound(name) => Failure::NameNotFound(name.clone()),
         LookupError::Failed(why) => Failure::Lookup(plain(why)),
         LookupError::Refused(why) => Failure::Forbidden(why.clone()),
+        LookupError::Lacking(why) => Failure::Lacking(plain(why)),
     }
 }
 
@@ -102,8 +104,16 @@ fn of_io(error: &io::Error, during: Phase, over_http: bool) -> Option<Failure> {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => Some(Failure::Closed { during }),
         io::ErrorKind::ConnectionRefused => Some(Failure::Refused),
+        _ if is_ours(error) => Some(Failure::Lacking(plain(&error.to_string()))),
         _ => None,
     }
+}
+
+/// Whether this process or its host has no more descriptors, ports or memory.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    const LACKS: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| LACKS.contains(&errno))
 }
 
 /// What is wrong, for a person.

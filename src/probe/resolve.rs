@@ -3,22 +3,27 @@
 //! all of them.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::time::Instant;
 
 use super::{
-    guard,
+    failure, guard,
     trace::{self, Trace},
 };
 use crate::{
     check::{Dial, Family, Route},
     request::Allowance,
+    trial,
 };
 
 /// Why a name gave no address.
@@ -33,6 +38,9 @@ pub(super) enum LookupError {
     /// It leads where the target must not be asked.
     #[error("{0}")]
     Refused(String),
+    /// supercheck itself cannot ask a name server.
+    #[error("{0}")]
+    Lacking(String),
 }
 
 /// Looks names up as `/etc/resolv.conf` and `/etc/hosts` say.
@@ -69,25 +77,16 @@ impl Resolver {
             Err(error) if error.is_nx_domain() || error.is_no_records_found() => {
                 Err(LookupError::NotFound(name.to_owned()))
             }
-            Err(error) => Err(LookupError::Failed(error.to_string())),
+            Err(error) => Err(lacking().unwrap_or_else(|| LookupError::Failed(error.to_string()))),
         }
     }
 
     /// Asks `server` alone, for tests.
     #[cfg(test)]
     pub(super) fn asking(server: SocketAddr) -> Self {
-        use hickory_resolver::{
-            config::{ConnectionConfig, NameServerConfig, ResolverConfig},
-            net::runtime::TokioRuntimeProvider,
-        };
-        let mut connection = ConnectionConfig::udp();
-        connection.port = server.port();
-        let server = NameServerConfig::new(server.ip(), true, vec![connection]);
-        let config = ResolverConfig::from_name_servers(vec![server]);
-        let resolver =
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build();
+        let resolver = asking(server).unwrap();
         Self {
-            made: Arc::new(Mutex::new(Some((Instant::now(), resolver.unwrap())))),
+            made: Arc::new(Mutex::new(Some((Instant::now(), resolver)))),
         }
     }
 }
@@ -164,11 +163,34 @@ impl Resolve for Lookup {
     }
 }
 
+/// What keeps this process from asking any name server; the resolver does not
+/// say so.
+fn lacking() -> Option<LookupError> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
+    let error = socket.err().filter(failure::is_ours)?;
+    Some(LookupError::Lacking(error.to_string()))
+}
+
+fn failed(error: &NetError) -> LookupError {
+    LookupError::Failed(format!("the system's resolver settings: {error}"))
+}
+
+fn asking(server: SocketAddr) -> Result<TokioResolver, LookupError> {
+    let mut connection = ConnectionConfig::udp();
+    connection.port = server.port();
+    let server = NameServerConfig::new(server.ip(), true, vec![connection]);
+    let config = ResolverConfig::from_name_servers(vec![server]);
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .build()
+        .map_err(|error| failed(&error))
+}
+
 fn system() -> Result<TokioResolver, LookupError> {
-    let failed =
-        |error: NetError| LookupError::Failed(format!("the system's resolver settings: {error}"));
-    let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
+    if let Some(server) = trial::name_server() {
+        return asking(server);
+    }
+    let mut builder = TokioResolver::builder_tokio().map_err(|error| failed(&error))?;
     // Both families, for happy eyeballs: the first that connects is taken.
     builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    builder.build().map_err(failed)
+    builder.build().map_err(|error| failed(&error))
 }

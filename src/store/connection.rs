@@ -285,13 +285,22 @@ impl Events {
     }
 
     fn refused(&self, error: String) {
+        // It was said when the connection was made, and has changed since then.
+        let too_large = error.contains("Maximum Payload");
+        let trouble = if too_large {
+            Trouble::TooLarge
+        } else {
+            Trouble::Denied
+        };
         let mut told = self.told();
         if told.refused.len() < MAX_REFUSALS && told.refused.insert(error.clone()) {
-            let hint = Trouble::Denied.hint();
+            let hint = trouble.hint();
             tracing::warn!(error, hint, "the NATS server refused something");
         }
         drop(told);
-        self.refusals.put(Some(error));
+        if trouble == Trouble::Denied {
+            self.refusals.put(Some(error));
+        }
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -19,7 +19,7 @@ use super::{
     trouble,
 };
 use crate::{
-    clock::{self, Timestamp},
+    clock::Timestamp,
     request::{Record, RequestId},
 };
 
@@ -69,8 +69,8 @@ pub struct Delivered {
     pub known: u64,
     /// How often it was delivered, this time included.
     pub deliveries: u64,
-    /// How long ago it was put in the queue, by the server's clock then.
-    pub age: Duration,
+    /// When it was put in the queue, by the server's clock.
+    pub published: Timestamp,
 }
 
 impl Store {
@@ -124,6 +124,27 @@ impl Store {
             epoch: info.created.timestamp_millis(),
             last: info.state.last_sequence,
         })
+    }
+
+    /// The time by the server's clock, or by ours, where the server (before
+    /// 2.10) does not tell.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
+        let subject = format!("STREAM.INFO.{REQUEST_STREAM}");
+        let info: serde_json::Value =
+            self.js.request(subject, &()).await.map_err(|error| {
+                self.api_error("ask for the time".to_owned(), Trouble::Away, error)
+            })?;
+        let told = info
+            .get("ts")
+            .and_then(serde_json::Value::as_str)
+            .and_then(|told| {
+                let told = chrono::DateTime::parse_from_rfc3339(told).ok()?;
+                u64::try_from(told.timestamp_millis()).ok()
+            });
+        Ok(told.map_or_else(crate::clock::now, Timestamp::from_millis))
     }
 
     /// Tells whoever waits for `id` how it came out.
@@ -223,14 +244,13 @@ fn delivered(epoch: i64, taken: Taken) -> Result<Delivered, StoreError> {
         // Stable over redeliveries, and over streams of that name.
         None => RequestId::new(&format!("{epoch}-{}", delivery.sequence)),
     };
-    let published = Timestamp::from_millis(delivery.published);
     Ok(Delivered {
         token: taken.token().to_owned(),
         id,
         sequence: delivery.sequence,
         known: delivery.sequence + delivery.pending,
         deliveries: delivery.deliveries,
-        age: clock::now().since(published),
+        published: Timestamp::from_millis(delivery.published),
         taken,
     })
 }

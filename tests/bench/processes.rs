@@ -335,10 +335,15 @@ pub struct Nats {
 impl Nats {
     /// Starts one and waits until it takes connections.
     pub async fn start() -> Self {
+        Self::syncing("2m").await
+    }
+
+    /// One that syncs to disk so often: a duration, or `always`.
+    pub async fn syncing(interval: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let port = free_port();
         let config = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?}, limits {{ default_max_consumers: 100000 }} }}\n",
+            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?}, sync_interval: {interval}, limits {{ default_max_consumers: 100000 }} }}\n",
             home.path()
         );
         let file = home.path().join("nats.conf");

@@ -14,6 +14,7 @@ mod http;
 mod overload;
 mod start;
 mod store;
+mod sync;
 mod trouble;
 
 /// Measures the rows that are named, or else all that belong to the form.
@@ -58,6 +59,9 @@ pub async fn measure(words: &[&str], full: bool, figures: &mut Figures) {
     }
     if wanted("dead", false) {
         trouble::dead(length, figures).await;
+    }
+    if wanted("sync", false) {
+        sync::sync(length, figures).await;
     }
     if wanted("many", false) {
         cost::many(length, figures).await;

@@ -30,7 +30,16 @@ mod support {
     pub mod wait;
 }
 
+mod faults;
+mod gauges;
+mod lag;
+mod ledger;
+mod memory;
+mod mutations;
+mod names;
+mod reading;
 mod scene;
+mod server;
 mod truth;
 mod watcher;
 
@@ -39,13 +48,21 @@ use std::{
     time::{Duration, Instant},
 };
 
+use faults::Kind;
+use gauges::Gauges;
+use ledger::Ledger;
 use scene::Scene;
-use support::{
-    asker,
-    clients::Client,
-    proof,
-    stage::{Fault, Stage},
-};
+use support::{asker, clients::Client, daemon, proof, wait};
+use truth::{Truth, now};
+
+/// One fault in so many is followed by the next at once; the others until
+/// everything is fresh again.
+const AT_ONCE: u64 = 4;
+/// Longer than the fault lasts, a target is not asked for two intervals, and
+/// what a slow machine needs.
+const MOST_UNASKED_MS: i64 = 2 * truth::INTERVAL_MS + 1000;
+/// One fault in so many is followed by a look of `supercheck doctor`.
+const DOCTOR: u64 = 3;
 
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok()?.parse().ok()
@@ -53,13 +70,14 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_keeps_its_word_whatever_happens() {
-    let minutes: f64 = setting("SUPERCHECK_CHAOS_MINUTES").unwrap_or(1.5);
+    let minutes: f64 = setting("SUPERCHECK_CHAOS_MINUTES").unwrap_or(2.0);
     let seed = setting("SUPERCHECK_TESTS_SEED").unwrap_or_else(|| fastrand::u64(..));
     eprintln!("{minutes} minutes; `--seed {seed}` draws the same faults again");
     let lasts = Duration::from_secs_f64(minutes * 60.0);
     let mut scene = Scene::open(seed).await;
     let url = scene.stage.servers[0].url();
-    let watcher = watcher::watch(&url, &scene.truth);
+    let watch = |client| watcher::watch(client, &url, &scene.truth);
+    let watchers = [watch(Client::NodeThree).await, watch(Client::Python).await];
 
     // Two copies of an id on average, a gap after each.
     let gap = Duration::from_millis(400);
@@ -72,39 +90,146 @@ async fn it_keeps_its_word_whatever_happens() {
         while !over.get() {
             truth.flap().await;
         }
-        truth.heal();
+        truth.all(true);
     };
     let suffering = async {
-        let ends = Instant::now() + lasts;
-        while Instant::now() < ends {
-            suffer(&mut scene.stage).await;
-        }
+        asked_for(&truth).await;
+        let suffered = suffer(&mut scene, lasts).await;
         over.set(true);
+        suffered
     };
-    let (answers, (), ()) = tokio::join!(asking, flapping, suffering);
-    let Scene { mut stage, truth } = scene;
+    let (answers, (), (ledger, gauges, mut wrong)) = tokio::join!(asking, flapping, suffering);
+    ledger.print();
+    gauges.print();
+    let Scene {
+        mut stage, server, ..
+    } = scene;
     stage.settled().await;
-    truth.all_fresh(&stage).await;
-    let seen = watcher.end().await;
-    truth.events_alternate(&stage).await;
-    proof::judge(Client::Node, &mut stage, truth.target(), &wishes, &answers).await;
+    reading::all_fresh(&stage.servers[0], &truth).await.unwrap();
+    for watcher in watchers {
+        let reads = watcher.end().await.unwrap();
+        eprintln!(
+            "{} reads judged; not read: {:?}",
+            reads.judged, reads.failed
+        );
+        assert!(reads.judged > 300, "few reads");
+        wrong.extend(reads.wrong);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let js = stage.servers[0].jetstream().await;
+    let changes = truth.events_are_deserved(&js).await.unwrap();
+    assert!(changes > 20, "only {changes} changes");
+    proof::judge(Client::Node, &mut stage, &truth.target, &wishes, &answers).await;
     for daemon in &mut stage.daemons {
         assert!(daemon.stop().await.success());
     }
-    truth.summaries_are_of_the_reports(&stage).await;
+    let nats = &stage.servers[0];
+    reading::summaries_are_of_the_reports(nats, &truth)
+        .await
+        .unwrap();
     let faults: u64 = stage.injected.values().sum();
-    scene::logs_are_short_and_of_use(&stage, faults);
-    eprintln!("{faults} faults: {:?}", stage.injected);
+    for daemon in &stage.daemons {
+        let complaints = scene::logs_are_short_and_of_use(daemon, faults).unwrap();
+        eprintln!(
+            "{complaints} lines at WARN or ERROR, {} in all",
+            daemon.log().len()
+        );
+    }
     eprintln!(
-        "{} requests answered, {seen} reads of summaries and reports",
+        "{faults} faults, {} requests answered, {changes} changes",
         answers.len()
     );
+    drop((stage, server));
 }
 
-/// One fault, and sometimes another while it lasts.
-async fn suffer(stage: &mut Stage) {
-    let gap = stage.random.u64(200..3000);
-    tokio::time::sleep(Duration::from_millis(gap)).await;
-    let blow = stage.draw(&Fault::ALL);
-    stage.suffer(blow).await;
+/// Waits for the first request: a client that has not connected yet would give
+/// up.
+async fn asked_for(truth: &Truth) {
+    wait::until("a request", async || {
+        let hits = |n| truth.target.hits(&format!("/c{n}"));
+        (0..scene::ASKED).any(|n| hits(n) > 0).then_some(())
+    })
+    .await;
+}
+
+/// Deals faults for so long: all kinds in a random order, again and again.
+/// What is not as it should be is told at once, and ends the test at the end.
+async fn suffer(scene: &mut Scene, lasts: Duration) -> (Ledger, Gauges, Vec<String>) {
+    let (mut ledger, mut gauges) = (Ledger::default(), Gauges::default());
+    let mut wrong = Vec::new();
+    let kinds = Kind::all(scene);
+    let mut deck: Vec<Kind> = Vec::new();
+    let ends = Instant::now() + lasts;
+    while Instant::now() < ends {
+        if deck.is_empty() {
+            deck.clone_from(&kinds);
+            scene.stage.random.shuffle(&mut deck);
+        }
+        let kind = deck.pop().unwrap();
+        let name = kind.name();
+        let gap = scene.stage.random.u64(100..1500);
+        tokio::time::sleep(Duration::from_millis(gap)).await;
+        let dealt = now();
+        kind.befalls(scene).await;
+        let made_good = now();
+        let follow = scene.stage.random.u64(..AT_ONCE) > 0;
+        let fresh = if follow {
+            let fresh = reading::all_fresh(&scene.stage.servers[0], &scene.truth).await;
+            fresh.map_err(|what| tell(&mut wrong, &name, &what)).ok()
+        } else {
+            None
+        };
+        let unasked = scene.truth.unasked(dealt - 1000, now());
+        eprintln!(
+            "{name}: {} ms, fresh {fresh:?}, unasked {unasked}",
+            made_good - dealt
+        );
+        let stood = scene.truth.lag.between(dealt, now());
+        let most = made_good - dealt + MOST_UNASKED_MS + stood;
+        if unasked > most {
+            let what = format!("a target was not asked for {unasked} ms");
+            tell(&mut wrong, &name, &what);
+        }
+        ledger.note(&name, fresh, unasked);
+        scene.calm = follow;
+        if follow && let Err(what) = look(scene, &mut gauges).await {
+            tell(&mut wrong, &name, &what);
+        }
+    }
+    (ledger, gauges, wrong)
+}
+
+fn tell(wrong: &mut Vec<String>, fault: &str, what: &str) {
+    let what = format!("after {fault}, at {}: {what}", now());
+    eprintln!("WRONG {what}");
+    wrong.push(what);
+}
+
+/// All is well again: what the daemons say of themselves must say so.
+async fn look(scene: &mut Scene, gauges: &mut Gauges) -> Result<(), String> {
+    scene.stage.settled().await;
+    let last = scene.stage.daemons.len() - 1;
+    for (n, daemon) in scene.stage.daemons.iter().enumerate() {
+        gauges.read(daemon, n == last).await?;
+    }
+    if scene.stage.random.u64(..DOCTOR) == 0 {
+        return doctor(&scene.stage.daemons[last]);
+    }
+    Ok(())
+}
+
+/// `supercheck doctor` finds nothing; what timed out on a busy machine does not
+/// at the second look.
+fn doctor(daemon: &daemon::Daemon) -> Result<(), String> {
+    let mut found = String::new();
+    for _ in 0..2 {
+        let (code, out, err) = daemon::run(&mut daemon.command(&["doctor"]));
+        if code < 2 {
+            return Ok(());
+        }
+        let bad = out.lines().filter(|line| line.starts_with("bad"));
+        found = format!("{:#?}{err}", bad.collect::<Vec<_>>());
+        eprintln!("doctor finds {found}");
+    }
+    Err(format!("doctor finds, when all is well: {found}"))
 }

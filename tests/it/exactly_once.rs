@@ -64,9 +64,11 @@ async fn stage(servers: Vec<Nats>, target: &Target) -> Stage {
         servers,
         links,
         daemons,
+        witnesses: 0,
         pause: ACK_WAIT + Duration::from_millis(1500),
         random: fastrand::Rng::with_seed(seed),
         injected: BTreeMap::new(),
+        reached: 0,
     };
     stage.settled().await;
     let client = stage.servers[0].client().await;
@@ -85,6 +87,8 @@ async fn prove(client: Client, mut stage: Stage, target: &Target, n: usize, faul
     let lasts: Duration = wishes.iter().map(|wish| wish.after).sum();
     let asking = asker::ask(client, &url, &wishes);
     let suffering = async {
+        // A client that has not connected yet would give up.
+        asked_for(target).await;
         let ends = Instant::now() + lasts;
         while Instant::now() < ends {
             let gap = stage.random.u64(100..1500);
@@ -97,6 +101,15 @@ async fn prove(client: Client, mut stage: Stage, target: &Target, n: usize, faul
     stage.settled().await;
     eprintln!("{:?}", stage.injected);
     proof::judge(client, &mut stage, target, &wishes, &answers).await;
+}
+
+/// Waits until the first request has come.
+async fn asked_for(target: &Target) {
+    wait::until("a request", async || {
+        let hits = |n| target.hits(&format!("/c{n}"));
+        (0..CHECKS).any(|n| hits(n) > 0).then_some(())
+    })
+    .await;
 }
 
 fn client(wanted: Client) -> Client {

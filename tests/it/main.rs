@@ -18,11 +18,14 @@
 mod support;
 
 mod browser;
+mod clocks;
 mod cluster;
 mod commands;
 mod compat;
 mod crashes;
+mod dependencies;
 mod doctor;
+mod durability;
 mod embedded;
 mod exactly_once;
 mod failures;
@@ -30,6 +33,7 @@ mod gate;
 mod history;
 mod http;
 mod http_guard;
+mod http_malformed;
 mod http_metrics;
 mod http_page;
 mod judging;

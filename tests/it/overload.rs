@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::Value;
 
 use crate::support::{
@@ -181,4 +182,73 @@ async fn whatever_an_operator_deletes_is_made_again_and_told() {
     }
     let told = daemon.said("a stream was gone, with what it held; it is made anew");
     assert_eq!(told, 7, "{:#?}", daemon.complaints());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_may_open_no_more_descriptors_calls_no_target_down() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let check = |name: &str, fresh: bool| {
+        format!(
+            "[[check]]\nname = \"{name}\"\nurl = \"{}\"\ninterval = \"200ms\"\ntimeout = \"150ms\"\nfresh_connection = {fresh}\n",
+            target.url(&format!("/{name}"))
+        )
+    };
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n{}{}",
+        nats.url(),
+        check("kept", false),
+        check("fresh", true)
+    ));
+    for name in ["kept", "fresh"] {
+        nats.summary_that(name, "up", |summary| summary["status"] == "up")
+            .await;
+    }
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(3),
+        maximum: limit.maximum,
+    };
+    prlimit(Some(daemon.pid()), Resource::Nofile, few).unwrap();
+    let since = chrono::Utc::now().timestamp_millis();
+    let held = nats
+        .summary_that("fresh", "nothing is known", |summary| {
+            assert_ne!(summary["status"], "down", "{summary}");
+            summary["status"] == "unknown"
+        })
+        .await;
+    let said = held["message"].as_str().unwrap();
+    assert!(said.contains("Too many open files"), "{said}");
+    let told = daemon
+        .says("probes cannot be made; what is asked anew reads unknown")
+        .await;
+    assert!(
+        told["hint"].as_str().unwrap().contains("LimitNOFILE"),
+        "{told}"
+    );
+    // What has its connection is asked all the time.
+    wait::until("runs over a kept connection", async || {
+        let given = target.given("/kept", since);
+        assert!(
+            given
+                .iter()
+                .all(|given| given.status == 200 && given.delay == 0)
+        );
+        (given.len() > 5).then_some(())
+    })
+    .await;
+    prlimit(Some(daemon.pid()), Resource::Nofile, limit).unwrap();
+    nats.summary_that("fresh", "up again", |summary| summary["status"] == "up")
+        .await;
+    let js = nats.jetstream().await;
+    let events = js.get_stream("SUPERCHECK_EVENTS").await.unwrap();
+    assert_eq!(
+        events.cached_info().state.messages,
+        2,
+        "both came up, and no more"
+    );
+    assert_eq!(
+        daemon.said("probes cannot be made; what is asked anew reads unknown"),
+        1
+    );
 }

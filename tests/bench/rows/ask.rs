@@ -60,7 +60,11 @@ pub async fn get(length: Length, figures: &mut Figures) {
     figures.note(row, "supercheck: CPU each", our_cpu, "us", Goal::None);
 }
 
-async fn answered(client: &async_nats::Client, subject: &'static str, time: Duration) -> u64 {
+pub(super) async fn answered(
+    client: &async_nats::Client,
+    subject: &'static str,
+    time: Duration,
+) -> u64 {
     let began = Instant::now();
     let mut answers = std::pin::pin!(
         stream::iter(0u64..)

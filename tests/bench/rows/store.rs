@@ -61,7 +61,7 @@ pub async fn store(length: Length, figures: &mut Figures) {
     );
 }
 
-fn defaults() -> Config {
+pub(super) fn defaults() -> Config {
     let text = "[[check]]\nname = \"c\"\nurl = \"http://127.0.0.1/\"\n".to_owned();
     let sources = Sources {
         main: Some(("supercheck.toml".into(), text)),
@@ -92,7 +92,7 @@ fn record(n: u64) -> Record {
 }
 
 /// How many records a second are stored, so many under way at once.
-async fn written(store: &Store, time: Duration) -> f64 {
+pub(super) async fn written(store: &Store, time: Duration) -> f64 {
     let mut writer = Writer::open(store).await.unwrap();
     let began = Instant::now();
     let (mut sent, mut done) = (0u64, 0u64);

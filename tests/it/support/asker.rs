@@ -65,8 +65,8 @@ pub async fn ask(client: Client, url: &str, wishes: &[Wish]) -> Answers {
     let mut left = wishes.iter();
     let mut next = left.next();
     let mut all_sent = Instant::now();
+    let mut due = all_sent + next.map_or(PATIENCE, |wish| wish.after);
     while next.is_some() || !open.is_empty() {
-        let pause = next.map_or(Duration::from_secs(60), |wish| wish.after);
         tokio::select! {
             line = told.next_line() => {
                 let line = line.unwrap().expect("the client lives");
@@ -89,12 +89,14 @@ pub async fn ask(client: Client, url: &str, wishes: &[Wish]) -> Answers {
                     send(&mut lines, those[at]).await;
                 }
             }
-            () = tokio::time::sleep(pause) => {
+            () = tokio::time::sleep_until(due.into()) => {
                 let wish = next.expect("all answers within a minute");
                 send(&mut lines, wish).await;
                 open.entry(wish.id.clone()).or_default().push(wish);
                 next = left.next();
                 all_sent = Instant::now();
+                // Answers that come meanwhile put off nothing.
+                due = next.map_or(all_sent + PATIENCE, |wish| due + wish.after);
             }
         }
     }

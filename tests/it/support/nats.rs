@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -37,17 +37,17 @@ impl Nats {
 
     /// The server of that version, if it could be had.
     pub async fn version(version: &str) -> Option<Self> {
+        let config = "jetstream { store_dir: \"%STORE%\", %LIMITS% }";
+        Self::release(version, config).await
+    }
+
+    /// The server of that version, if it could be had, with this configuration
+    /// (`%LIMITS%` is what that version needs in `jetstream` for many readers).
+    pub async fn release(version: &str, config: &str) -> Option<Self> {
+        let binary = tools::nats_server(version)?;
         let home = tempfile::tempdir().unwrap();
-        let store = home.path().join("store");
-        // As in the configurations that supercheck ships: a foreign client's
-        // read of an object leaves a consumer for 30 s, and 2.15 has a limit.
-        let limits = if version.starts_with("2.15") {
-            "limits { default_max_consumers: 100000 }"
-        } else {
-            ""
-        };
-        let config = format!("jetstream {{ store_dir: {store:?}, {limits} }}");
-        Some(Self::begin(tools::nats_server(version)?, home, config).await)
+        let store = home.path().join("store").display().to_string();
+        Some(Self::begin(binary, home, config.replace("%STORE%", &store)).await)
     }
 
     /// The newest server with this configuration (`%STORE%` is a folder for
@@ -126,6 +126,13 @@ impl Nats {
     /// Another release serves from the same store when it is started again.
     pub fn change_release(&mut self, version: &str) {
         self.binary = tools::nats_server(version).expect("run tests/run");
+    }
+
+    /// From now on it is configured so; what it can, it takes up at once.
+    pub fn reload(&mut self, config: &str) {
+        config.clone_into(&mut self.config);
+        write_config(&self.binary, &self.home, config);
+        self.signal(Signal::HUP);
     }
 
     /// Ends it as a crash does.
@@ -229,9 +236,21 @@ impl Nats {
     }
 }
 
-fn spawn(binary: &PathBuf, home: &TempDir, config: &str, port: Option<u16>) -> Child {
+fn write_config(binary: &Path, home: &TempDir, config: &str) -> PathBuf {
+    // As in the configurations that supercheck ships: a foreign client's read
+    // of an object leaves a consumer for 30 s, and 2.15 has a limit.
+    let limits = if binary.to_string_lossy().contains("2.15") {
+        "limits { default_max_consumers: 100000 }"
+    } else {
+        ""
+    };
     let path = home.path().join("nats.conf");
-    fs::write(&path, config).unwrap();
+    fs::write(&path, config.replace("%LIMITS%", limits)).unwrap();
+    path
+}
+
+fn spawn(binary: &PathBuf, home: &TempDir, config: &str, port: Option<u16>) -> Child {
+    let path = write_config(binary, home, config);
     let log = fs::File::options()
         .create(true)
         .append(true)

@@ -76,7 +76,10 @@ pub async fn judge(
     // id for another check.
     let mut probes = BTreeSet::new();
     for instance in 0..stage.daemons.len() {
-        stage.daemons[1 - instance].kill();
+        let others = || (0..).filter(move |other| *other != instance);
+        for other in others().take(stage.daemons.len() - 1) {
+            stage.daemons[other].kill();
+        }
         let again: Vec<_> = checks.iter().map(|(id, check)| wish(id, check)).collect();
         let url = stage.servers[0].url();
         for (id, answers) in asker::ask(client, &url, &again).await {
@@ -92,7 +95,9 @@ pub async fn judge(
         let other = if *check == "c0" { "c1" } else { "c0" };
         let refused = asker::ask(client, &url, &[wish(id, other)]).await;
         assert_eq!(refused[*id], [Answer::Refused(409)]);
-        stage.daemons[1 - instance].crash_and_start_again();
+        for other in others().take(stage.daemons.len() - 1) {
+            stage.daemons[other].crash_and_start_again();
+        }
         stage.settled().await;
     }
 
@@ -120,13 +125,7 @@ fn costs(
     // check, its second probe if the daemon was paused, and the run that was to
     // follow for who came too late for the first: their requests go to another
     // worker before their record is made.
-    let daemons = stage.daemons.len() as u64;
-    let reached: u64 = stage
-        .injected
-        .iter()
-        .map(|(fault, times)| fault.reach(daemons) * times)
-        .sum();
-    let most = runs.len() as u64 + 3 * names.len() as u64 * reached;
+    let most = runs.len() as u64 + 3 * names.len() as u64 * stage.reached;
     eprintln!("{} ids, {} runs, {hits} probes", recorded.len(), runs.len());
     assert!(
         (runs.len() as u64..=most).contains(&hits),

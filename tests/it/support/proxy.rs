@@ -19,6 +19,8 @@ enum State {
     Open,
     /// Connections stay, and nothing passes.
     Stalled,
+    /// Connections stay, what comes is taken and goes nowhere: half open.
+    Swallowing,
     /// Connections are closed, new ones at once.
     Cut,
 }
@@ -60,6 +62,12 @@ impl Proxy {
         self.state.send_replace(State::Stalled);
     }
 
+    /// Takes all and passes on nothing until [`Self::mend`], which closes what
+    /// was open then.
+    pub fn swallow(&self) {
+        self.state.send_replace(State::Swallowing);
+    }
+
     /// Lets connections through again.
     pub fn mend(&self) {
         self.state.send_replace(State::Open);
@@ -67,19 +75,33 @@ impl Proxy {
 }
 
 async fn pass(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>) {
-    if *state.borrow() == State::Cut {
-        return;
-    }
     let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
-    let mut copy = std::pin::pin!(copy_bidirectional(&mut near, &mut far));
-    loop {
-        let now = *state.borrow_and_update();
-        tokio::select! {
-            _ = &mut copy, if now == State::Open => return,
-            () = std::future::ready(()), if now == State::Cut => return,
-            changed = state.changed() => if changed.is_err() { return },
+    {
+        let mut copy = std::pin::pin!(copy_bidirectional(&mut near, &mut far));
+        loop {
+            let now = *state.borrow_and_update();
+            match now {
+                State::Cut => return,
+                State::Swallowing => break,
+                State::Open | State::Stalled => {}
+            }
+            tokio::select! {
+                _ = &mut copy, if now == State::Open => return,
+                changed = state.changed() => if changed.is_err() { return },
+            }
         }
+    }
+    swallow(&mut near, &mut state).await;
+}
+
+/// Reads until the state changes.
+async fn swallow(near: &mut TcpStream, state: &mut watch::Receiver<State>) {
+    let mut nothing = tokio::io::sink();
+    tokio::select! {
+        // The other end may give up first.
+        _ = tokio::io::copy(near, &mut nothing) => {}
+        _ = state.changed() => {}
     }
 }

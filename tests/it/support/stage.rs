@@ -88,10 +88,15 @@ pub struct Stage {
     pub servers: Vec<Nats>,
     pub links: Vec<Proxy>,
     pub daemons: Vec<Daemon>,
+    /// So many of them, the last ones, are left alone.
+    pub witnesses: usize,
     /// A pause is as long as the server waits for a silent worker, and more.
     pub pause: Duration,
     pub random: fastrand::Rng,
-    pub injected: BTreeMap<Fault, u64>,
+    /// How often which fault was dealt.
+    pub injected: BTreeMap<String, u64>,
+    /// How many daemons faults may have cost the work in hand, in all.
+    pub reached: u64,
 }
 
 impl Stage {
@@ -102,7 +107,7 @@ impl Stage {
             Fault::DaemonKilled
             | Fault::DaemonPaused
             | Fault::DaemonRestarted
-            | Fault::Reloaded => self.daemons.len(),
+            | Fault::Reloaded => self.daemons.len() - self.witnesses,
             Fault::LinkCut | Fault::LinkStalled => self.links.len(),
             Fault::ServerKilled
             | Fault::ServerPaused
@@ -117,7 +122,8 @@ impl Stage {
 
     /// Deals `blow`, waits for a while, and makes it good.
     pub async fn suffer(&mut self, blow: Blow) {
-        *self.injected.entry(blow.fault).or_default() += 1;
+        let reach = blow.fault.reach(self.daemons.len() as u64);
+        self.note(&format!("{:?}", blow.fault), reach);
         self.deal(blow).await;
         let pause = if blow.fault == Fault::DaemonPaused {
             self.pause
@@ -129,6 +135,12 @@ impl Stage {
             self.tells(blow).await;
         }
         self.make_good(blow).await;
+    }
+
+    /// Notes a fault, and how many daemons it may cost the work in hand.
+    pub fn note(&mut self, fault: &str, reach: u64) {
+        *self.injected.entry(fault.to_owned()).or_default() += 1;
+        self.reached += reach;
     }
 
     /// Who has lost NATS must say so.

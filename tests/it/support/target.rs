@@ -58,10 +58,21 @@ impl Answer {
     }
 }
 
+/// What a path was asked and answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    pub status: u16,
+    /// So long the answer took, in milliseconds.
+    pub delay: i64,
+}
+
 #[derive(Default)]
 struct Shared {
     answers: HashMap<String, Answer>,
     hits: HashMap<String, u64>,
+    given: HashMap<String, Vec<Given>>,
     /// The connections that a path was asked over.
     peers: HashMap<String, BTreeSet<SocketAddr>>,
 }
@@ -117,6 +128,14 @@ impl Target {
             .unwrap_or(0)
     }
 
+    /// What `path` was asked and answered from `from` on, oldest first.
+    pub fn given(&self, path: &str, from: i64) -> Vec<Given> {
+        let shared = self.shared.lock().unwrap();
+        let given = shared.given.get(path).map_or(&[][..], Vec::as_slice);
+        let newer = given.iter().rev().take_while(|given| given.at >= from);
+        given[given.len() - newer.count()..].to_vec()
+    }
+
     /// Over how many connections `path` was asked.
     pub fn connections(&self, path: &str) -> usize {
         let shared = self.shared.lock().unwrap();
@@ -136,9 +155,16 @@ async fn answer(
         *hits += 1;
         let hit = *hits;
         shared.peers.entry(path.clone()).or_default().insert(peer);
-        (shared.answers.get(&path).cloned(), hit)
+        let answer = shared.answers.get(&path).cloned();
+        let answer = answer.unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
+        let given = Given {
+            at: chrono::Utc::now().timestamp_millis(),
+            status: answer.status,
+            delay: i64::try_from(answer.delay.as_millis()).unwrap(),
+        };
+        shared.given.entry(path).or_default().push(given);
+        (answer, hit)
     };
-    let answer = answer.unwrap_or_else(|| Answer::json(r#"{"status":"UP"}"#));
     if !answer.delay.is_zero() {
         tokio::time::sleep(answer.delay).await;
     }

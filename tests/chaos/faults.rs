@@ -1,0 +1,249 @@
+//! Everything that is done to the scene, and what is required meanwhile and
+//! after it.
+
+use std::{fs, time::Duration};
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
+
+use crate::{
+    memory,
+    names::Says,
+    scene::{SUFFER, Scene},
+    server::Limit,
+    support::stage::{Blow, Fault},
+};
+
+/// So long it takes until a daemon has noticed that it lost NATS.
+const NOTICED: Duration = Duration::from_millis(1500);
+/// Checks that hang.
+const HANGING: usize = 1000;
+/// Steps of a clock, in milliseconds.
+const STEPS: [i64; 6] = [-3_600_000, -60_000, -2_000, 2_000, 60_000, 3_600_000];
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To processes and the ways between them.
+    Process(Fault),
+    /// The disk of the JetStream store is full; room is made, and the server
+    /// started again.
+    DiskFull,
+    /// The account's storage limit is reached, and raised again.
+    AccountFull,
+    /// The server takes messages of 4 KB only, and larger ones again.
+    PayloadLimited,
+    /// The daemon's user is none any more, and is one again.
+    CredentialsRevoked,
+    /// The connection is half open: what is sent goes nowhere.
+    LinkHalfOpen,
+    /// The daemon may open no more descriptors.
+    DescriptorsExhausted,
+    /// The daemon reaches its cgroup's memory limit: the kernel kills it.
+    MemoryExhausted,
+    /// The daemon's wall clock steps, and steps back.
+    ClockStepped,
+    /// A thousand checks of targets that hang are added, and removed.
+    TargetsHang,
+    /// Every target is down at once, and back at once.
+    TargetsDown,
+    /// The name server fails, or fails every other time.
+    NamesFail,
+    /// The name server does not answer.
+    NamesHang,
+}
+
+impl Kind {
+    /// All that can be done on this machine; what cannot is said.
+    pub fn all(scene: &Scene) -> Vec<Self> {
+        let mut all: Vec<_> = Fault::ALL.map(Self::Process).into();
+        all.extend([
+            Self::Process(Fault::ServerChanged),
+            Self::AccountFull,
+            Self::PayloadLimited,
+            Self::CredentialsRevoked,
+            Self::LinkHalfOpen,
+            Self::DescriptorsExhausted,
+            Self::ClockStepped,
+            Self::TargetsHang,
+            Self::TargetsDown,
+            Self::NamesFail,
+            Self::NamesHang,
+        ]);
+        if scene.server.disk().is_small() {
+            all.push(Self::DiskFull);
+        } else {
+            eprintln!("skipped: a full disk needs a small one, which only root can mount");
+        }
+        if memory::is_there() {
+            all.push(Self::MemoryExhausted);
+        } else {
+            eprintln!("skipped: a memory limit needs a cgroup, which only root can make");
+        }
+        all
+    }
+
+    /// What it is called in the table.
+    pub fn name(self) -> String {
+        let name = format!("{self:?}");
+        let within = name.strip_prefix("Process(");
+        within.map_or(name.clone(), |within| {
+            within.trim_end_matches(')').to_owned()
+        })
+    }
+
+    /// How many daemons it may cost the work in hand.
+    fn reach(self) -> u64 {
+        let all = crate::scene::DAEMONS as u64;
+        match self {
+            Self::DiskFull | Self::AccountFull | Self::PayloadLimited => all,
+            Self::CredentialsRevoked
+            | Self::LinkHalfOpen
+            | Self::DescriptorsExhausted
+            | Self::MemoryExhausted
+            | Self::ClockStepped => 1,
+            // Noted by the stage.
+            Self::Process(_) => 0,
+            Self::TargetsHang | Self::TargetsDown | Self::NamesFail | Self::NamesHang => 0,
+        }
+    }
+
+    /// Deals it to one or all, waits for a while, and makes it good.
+    pub async fn befalls(self, scene: &mut Scene) {
+        if let Self::Process(fault) = self {
+            let blow: Blow = scene.stage.draw(&[fault]);
+            return scene.stage.suffer(blow).await;
+        }
+        scene.stage.note(&self.name(), self.reach());
+        let whom = scene.stage.random.usize(..SUFFER);
+        let pause = Duration::from_millis(scene.stage.random.u64(300..3000));
+        match self {
+            Self::Process(_) => {}
+            Self::DiskFull => disk_full(scene, pause).await,
+            Self::AccountFull => limited(scene, Limit::Room, pause).await,
+            Self::PayloadLimited => limited(scene, Limit::Payload, pause).await,
+            Self::CredentialsRevoked => revoked(scene, whom, pause).await,
+            Self::LinkHalfOpen => {
+                scene.stage.links[whom].swallow();
+                tokio::time::sleep(pause).await;
+                scene.stage.links[whom].mend();
+            }
+            Self::DescriptorsExhausted => without_descriptors(scene, whom, pause).await,
+            Self::MemoryExhausted => {
+                memory::exhaust(&mut scene.stage.daemons[whom]).await;
+                scene.stage.daemons[whom].crash_and_start_again();
+            }
+            Self::ClockStepped => {
+                let step = STEPS[scene.stage.random.usize(..STEPS.len())];
+                scene.step_clock(whom, step);
+                tokio::time::sleep(pause).await;
+                scene.step_clock(whom, 0);
+            }
+            Self::TargetsHang => hanging(scene).await,
+            Self::TargetsDown => {
+                scene.truth.all(false);
+                tokio::time::sleep(pause).await;
+                still_ready(scene).await;
+                scene.truth.all(true);
+            }
+            Self::NamesFail | Self::NamesHang => {
+                let says = match (self, scene.stage.random.bool()) {
+                    (Self::NamesHang, _) => Says::Nothing,
+                    (_, true) => Says::Failed,
+                    (_, false) => Says::Turns,
+                };
+                scene.truth.names.say(says);
+                tokio::time::sleep(pause).await;
+                still_ready(scene).await;
+                scene.truth.names.say(Says::Here);
+            }
+        }
+    }
+}
+
+/// What befalls targets is no trouble of supercheck's.
+async fn still_ready(scene: &Scene) {
+    if !scene.calm {
+        return;
+    }
+    for daemon in &scene.stage.daemons {
+        if let Some((_, body)) = daemon.try_readyz().await {
+            assert_eq!(body["nats"], "ready", "{body}");
+        }
+    }
+}
+
+async fn limited(scene: &mut Scene, limit: Limit, pause: Duration) {
+    let [worse, well] = [limit, Limit::None].map(|limit| scene.server.config(limit));
+    scene.stage.servers[0].reload(&worse);
+    tokio::time::sleep(pause).await;
+    scene.stage.servers[0].reload(&well);
+}
+
+async fn revoked(scene: &mut Scene, whom: usize, pause: Duration) {
+    let server = &scene.server;
+    let [worse, well] = [Limit::Revoked(whom), Limit::None].map(|limit| server.config(limit));
+    scene.stage.servers[0].reload(&worse);
+    tokio::time::sleep(pause).await;
+    if pause > NOTICED
+        && let Some((code, body)) = scene.stage.daemons[whom].try_readyz().await
+    {
+        assert_eq!(code, 503, "it has no credentials: {body}");
+    }
+    scene.stage.servers[0].reload(&well);
+}
+
+async fn disk_full(scene: &mut Scene, pause: Duration) {
+    scene.server.disk().fill();
+    tokio::time::sleep(pause).await;
+    scene.server.disk().free();
+    // The server turns JetStream off when it cannot write, until it is started
+    // again.
+    scene.stage.servers[0].kill();
+    scene.stage.servers[0].start_again().await;
+}
+
+async fn without_descriptors(scene: &Scene, whom: usize, pause: Duration) {
+    let pid = Some(scene.stage.daemons[whom].pid());
+    // As it has inherited them.
+    let usual = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(3),
+        maximum: usual.maximum,
+    };
+    prlimit(pid, Resource::Nofile, none).unwrap();
+    tokio::time::sleep(pause).await;
+    prlimit(pid, Resource::Nofile, usual).unwrap();
+}
+
+async fn hanging(scene: &mut Scene) {
+    let checks: String = (0..HANGING)
+        .map(|n| {
+            // Each at a host of its own.
+            let (high, low, port) = (1 + n / 250, 1 + n % 250, scene.silent);
+            format!(
+                "[[check]]\nname = \"hang{n}\"\nurl = \"http://127.9.{high}.{low}:{port}/\"\ninterval = \"5s\"\ntimeout = \"4s\"\n"
+            )
+        })
+        .collect();
+    let daemons = &scene.stage.daemons;
+    let paths: Vec<_> = daemons.iter().map(|daemon| daemon.config()).collect();
+    let usual: Vec<_> = paths
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    for (path, usual) in paths.iter().zip(&usual) {
+        fs::write(path, format!("{usual}{checks}")).unwrap();
+    }
+    for daemon in daemons {
+        daemon.signal(Signal::HUP);
+    }
+    // All of them hang by then.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    still_ready(scene).await;
+    for (path, usual) in paths.iter().zip(usual) {
+        fs::write(path, usual).unwrap();
+    }
+    for daemon in &scene.stage.daemons {
+        daemon.signal(Signal::HUP);
+    }
+}
