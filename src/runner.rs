@@ -13,7 +13,6 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::{
@@ -27,7 +26,6 @@ use crate::{
     clock,
     gate::{CLOSED, Gate},
     maintenance::Maintenance,
-    observation::{Failure, Observation},
     probe::Prober,
     recorder::Recorder,
     report::{self, Trigger, Verdict},
@@ -42,6 +40,7 @@ use crate::{
 
 mod cell;
 mod host;
+mod lack;
 mod push;
 mod recent;
 mod seen;
@@ -52,6 +51,7 @@ pub use seen::{Seen, see};
 
 use cell::{Flight, State, Waiter};
 use host::Host;
+use lack::Lack;
 
 /// Runs checks.
 #[derive(Debug)]
@@ -66,8 +66,7 @@ pub struct Runner {
     known: AtomicU64,
     announcer: Announcer,
     gate: Option<Gate>,
-    /// When it was last told that probes cannot be made.
-    told: Mutex<Option<Instant>>,
+    lack: Lack,
     maintenance: Maintenance,
     /// Whoever makes a run of what was not asked for has it.
     pushes: Mutex<()>,
@@ -87,9 +86,6 @@ pub struct Runner {
 
 /// So many may wait for one check. Others are handed back to the queue.
 const MAX_WAITERS: usize = 4096;
-
-/// That probes cannot be made is told at most this often.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Whether a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +126,7 @@ impl Runner {
             known: AtomicU64::new(0),
             announcer: Announcer::default(),
             gate: None,
-            told: Mutex::default(),
+            lack: Lack::default(),
             maintenance: Maintenance::default(),
             pushes: Mutex::default(),
             flights: AtomicU64::new(0),
@@ -319,31 +315,13 @@ impl Runner {
 
     async fn run(&self, cell: &Cell, trigger: Trigger) -> Option<Arc<Run>> {
         let mut seen = self.see(cell, trigger).await?;
-        let lacking = self.lacks(&seen.observation);
+        let lacking = self.lack.keeps_from(&seen.observation);
         let withheld =
             lacking || seen.judgement.verdict == Verdict::Fail && self.withholds(cell).await;
         if withheld && !lacking {
             seen.judgement.message = format!("{CLOSED} ({})", seen.judgement.message);
         }
         self.conclude(cell, seen, trigger, withheld)
-    }
-
-    /// Whether supercheck itself could not probe, which says nothing of the
-    /// target; it is told now and then.
-    fn lacks(&self, observation: &Observation) -> bool {
-        let Some(Failure::Lacking(why)) = &observation.failure else {
-            return false;
-        };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|at| at.elapsed() >= TELL_EVERY) {
-            *told = Some(Instant::now());
-            tracing::error!(
-                error = why,
-                hint = "raise the limit that is named (LimitNOFILE= of the service, `ulimit -n`)",
-                "probes cannot be made; what is asked anew reads unknown"
-            );
-        }
-        true
     }
 
     /// Whether a failure that was just seen says nothing of its target. Before

@@ -182,11 +182,7 @@ impl Worker {
         if request.deliveries > SUSPECT_DELIVERIES {
             tokio::time::sleep(turn(id, request.deliveries)).await;
         }
-        let mut age = clock::now().since(request.published);
-        if age > MAX_WAIT {
-            // By our clock, which may be wrong: the server's decides.
-            age = self.store.server_time().await?.since(request.published);
-        }
+        let age = self.store.age(request, MAX_WAIT).await?;
         let (asked, cell) = self.asked(request, age);
         let record = match self.store.recorded(id).await? {
             Some(record) => {

@@ -19,7 +19,7 @@ use super::{
     trouble,
 };
 use crate::{
-    clock::Timestamp,
+    clock::{self, Timestamp},
     request::{Record, RequestId},
 };
 
@@ -126,25 +126,34 @@ impl Store {
         })
     }
 
-    /// The time by the server's clock, or by ours, where the server (before
-    /// 2.10) does not tell.
+    /// How long ago a request was put in the queue: by our clock, unless that
+    /// says longer than `at_most`; it may be wrong, and the server's decides.
     ///
     /// # Errors
     /// When NATS does not answer.
-    pub async fn server_time(&self) -> Result<Timestamp, StoreError> {
+    pub async fn age(
+        &self,
+        request: &Delivered,
+        at_most: Duration,
+    ) -> Result<Duration, StoreError> {
+        let age = clock::now().since(request.published);
+        if age <= at_most {
+            return Ok(age);
+        }
         let subject = format!("STREAM.INFO.{REQUEST_STREAM}");
         let info: serde_json::Value =
             self.js.request(subject, &()).await.map_err(|error| {
                 self.api_error("ask for the time".to_owned(), Trouble::Away, error)
             })?;
-        let told = info
-            .get("ts")
-            .and_then(serde_json::Value::as_str)
-            .and_then(|told| {
-                let told = chrono::DateTime::parse_from_rfc3339(told).ok()?;
-                u64::try_from(told.timestamp_millis()).ok()
-            });
-        Ok(told.map_or_else(crate::clock::now, Timestamp::from_millis))
+        // A server before 2.10 does not tell.
+        let told = info.get("ts").and_then(serde_json::Value::as_str);
+        let told = told.and_then(|told| {
+            let told = chrono::DateTime::parse_from_rfc3339(told).ok()?;
+            u64::try_from(told.timestamp_millis()).ok()
+        });
+        Ok(told.map_or(age, |told| {
+            Timestamp::from_millis(told).since(request.published)
+        }))
     }
 
     /// Tells whoever waits for `id` how it came out.

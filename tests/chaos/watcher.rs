@@ -21,7 +21,7 @@ use crate::{support::clients::Client, truth::Truth};
 
 /// Milliseconds between two looks at everything: each read of a report leaves a
 /// consumer on the server for 30 s, and thousands of them make it slow.
-const PAUSE: &str = "1500";
+const PAUSE: &str = "4000";
 /// More of what is wrong is of no use.
 const MOST_WRONG: usize = 20;
 

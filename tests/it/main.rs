@@ -37,6 +37,7 @@ mod http_malformed;
 mod http_metrics;
 mod http_page;
 mod judging;
+mod links;
 mod main_path;
 mod maintenance;
 mod openapi;
