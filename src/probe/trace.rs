@@ -93,12 +93,17 @@ impl Trace {
         marks.only = address.map(|address| SocketAddr::new(address, marks.port));
     }
 
-    /// These addresses may be dialled; port 0 is that of the URL.
+    /// These addresses may be dialled; port 0 is that of the URL, if it is what
+    /// is dialled.
     pub(super) fn may_dial(&self, addresses: &[SocketAddr]) {
         let mut marks = self.marks();
         marks.only = match *addresses {
-            [only] if only.port() == 0 => Some(SocketAddr::new(only.ip(), marks.port)),
-            [only] => Some(only),
+            [mut only] => {
+                if only.port() == 0 {
+                    only.set_port(marks.port);
+                }
+                Some(only).filter(|only| only.port() > 0)
+            }
             _ => None,
         };
     }

@@ -5,7 +5,7 @@ use super::{
     tls::{Authority, answering, https},
     *,
 };
-use crate::check::Family;
+use crate::check::{Family, Proxy};
 
 /// How far a failed exchange got.
 fn reached(observation: &Observation) -> (Option<String>, Vec<(u16, String)>) {
@@ -59,6 +59,16 @@ async fn where_nobody_listens_the_address_that_was_dialled_is_told() {
         let observation = observe(&get(&format!("{scheme}://{place}")), LONG).await;
         assert_eq!(reached(&observation), (Some(place.to_owned()), Vec::new()));
     }
+    // At which port a proxy was dialled is not known here.
+    let mut proxied = get("http://api.example/");
+    proxied.route.family = Family::V4;
+    proxied.route.proxy = Some(Proxy {
+        url: Secret::new(url.replace("127.0.0.1", "localhost")),
+        shown: String::new(),
+    });
+    let observation = observe(&proxied, LONG).await;
+    assert_eq!(failure(&observation), &Failure::Refused);
+    assert_eq!(observation.reached, None);
     // Of a name that leads nowhere there is nothing to tell.
     let nowhere = observe(&get("http://nowhere.invalid/"), LONG).await;
     assert_eq!(nowhere.reached, None);
