@@ -2,7 +2,11 @@
 //! and whether checks start in time all the same.
 
 use std::{
-    cell::Cell,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -119,19 +123,18 @@ pub async fn readers(length: Length, figures: &mut Figures) {
             windows: 1,
             ..length
         };
+        let load = Load::begin(&daemon, path);
         for _ in 0..length.windows {
-            let answers = Cell::new(0u64);
+            let before = load.answers();
             let window = Window::begin(&[daemon.process.id()]);
-            tokio::select! {
-                () = ask(&daemon, path, &answers) => {}
-                () = seen.look(&target, &programs, soon) => {}
-            }
+            seen.look(&target, &programs, soon).await;
             let used = window.end();
-            let answers = answers.get().max(1) as f64;
+            let answers = (load.answers() - before).max(1) as f64;
             rate.0.push(answers / used.seconds);
             let own = used.cpu[0] - alone.cpu[0].median() * 1e-6 * 1e3 * used.seconds;
             cpu.0.push(own * 1e6 / answers);
         }
+        load.end();
         figures.note(row, "requests", rate, "/s", Goal::None);
         figures.note(row, "CPU each, checking left out", cpu, "us", Goal::None);
         let grown = seen.p99.median() - quiet;
@@ -141,18 +144,54 @@ pub async fn readers(length: Length, figures: &mut Figures) {
     }
 }
 
-/// Asks for ever; a path that ends in a letter has a number after it.
-async fn ask(daemon: &Daemon, path: &str, answers: &Cell<u64>) {
-    let browser = browser();
-    let readers = (0..READERS as u64).map(async |reader| {
-        for n in (reader..).step_by(READERS) {
-            let url = match path.ends_with('/') {
-                true => daemon.url(path),
-                false => daemon.url(&format!("{path}{}", n % 1_000)),
-            };
-            get(&browser, &url, "identity").await;
-            answers.set(answers.get() + 1);
+/// Readers on a thread of their own, which gives way to what is measured.
+struct Load {
+    answers: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Load {
+    /// A path that does not end in `/` has a check's number after it.
+    fn begin(daemon: &Daemon, path: &str) -> Self {
+        let url = daemon.url(path);
+        let (answers, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let (count, end) = (Arc::clone(&answers), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            rustix::process::nice(10).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let browser = browser();
+            let readers = (0..READERS).map(async |reader| {
+                for n in (reader..).step_by(READERS) {
+                    if end.load(Relaxed) {
+                        return;
+                    }
+                    let url = match url.ends_with('/') {
+                        true => url.clone(),
+                        false => format!("{url}{}", n % 1_000),
+                    };
+                    get(&browser, &url, "identity").await;
+                    count.fetch_add(1, Relaxed);
+                }
+            });
+            runtime.block_on(futures_util::future::join_all(readers));
+        });
+        Self {
+            answers,
+            stop,
+            thread,
         }
-    });
-    futures_util::future::join_all(readers).await;
+    }
+
+    fn answers(&self) -> u64 {
+        self.answers.load(Relaxed)
+    }
+
+    fn end(self) {
+        self.stop.store(true, Relaxed);
+        self.thread.join().unwrap();
+    }
 }
