@@ -45,7 +45,7 @@ must(pod["securityContext"]["runAsNonRoot"], "root")
 for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
     must(container[probe]["httpGet"]["path"] == path, probe)
 for variable in container["env"]:
-    reference = variable["valueFrom"].get("secretKeyRef")
+    reference = variable.get("valueFrom", {}).get("secretKeyRef")
     if reference:
         must(reference["name"] == kinds["Secret"]["metadata"]["name"], "another secret")
         must(reference["key"] in kinds["Secret"]["stringData"], "a key the secret has not")
