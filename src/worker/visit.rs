@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use url::Url;
+
 use super::{Later, STORE_TIMEOUT, Worker};
 use crate::{
     check::Check,
@@ -28,6 +30,13 @@ pub fn visit(url: &str, allow: &Arc<Allowance>) -> Result<Check, Refusal> {
             format!("`{url}` is the URL of no check"),
             "only configured checks are run on demand, and URLs that `requests.allow_urls` \
              names: add a `[[check]]` for it",
+        ));
+    }
+    // What looks like a password within a path is not in the name.
+    if Url::parse(&check.object).as_ref() != Ok(&check.target.url) {
+        return Err(Refusal::malformed(
+            "the URL holds what looks like a user or a password, and cannot name its report",
+            "write `@` as `%40` in it, or add a `[[check]]` with an `object`",
         ));
     }
     if check.object.len() > MAX_NAME {

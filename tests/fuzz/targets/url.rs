@@ -9,10 +9,11 @@ use std::{
 };
 
 use libfuzzer_sys::fuzz_target;
+use serde_json::json;
 use supercheck::{
     check::Network,
     probe::guard,
-    request::{Allowance, UrlPattern},
+    request::{Allowance, Ask, UrlPattern, What},
     worker::visit,
 };
 use url::{Host, Url};
@@ -29,7 +30,16 @@ fuzz_target!(|text: &str| {
         urls: vec![pattern],
         networks: network.into_iter().collect(),
     });
-    let Ok(check) = visit(url, &allow) else {
+    // As it comes from the queue.
+    let body = json!({"url": url}).to_string();
+    let Ok(Ask {
+        what: Some(What::Url(url)),
+        ..
+    }) = Ask::parse(body.as_bytes())
+    else {
+        return;
+    };
+    let Ok(check) = visit(&url, &allow) else {
         return;
     };
     let url = &check.target.url;
