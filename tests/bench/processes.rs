@@ -38,6 +38,10 @@ pub struct Plan {
     pub size: u64,
     /// So many of them ask where who connects hangs.
     pub dead: u64,
+    /// Asked over TLS.
+    pub tls: bool,
+    /// Several instances share the checks.
+    pub shared: bool,
 }
 
 impl Plan {
@@ -48,6 +52,8 @@ impl Plan {
             hosts: 1,
             size: 0,
             dead: 0,
+            tls: false,
+            shared: false,
         }
     }
 
@@ -58,12 +64,14 @@ impl Plan {
             interval: number(1),
             hosts: number(2),
             size: number(3),
-            dead: 0,
+            tls: number(4) == 1,
+            ..Self::new(0, 0)
         }
     }
 
-    fn words(&self) -> [String; 4] {
-        [self.checks, self.interval, self.hosts, self.size].map(|number| number.to_string())
+    fn words(&self) -> [String; 5] {
+        let tls = u64::from(self.tls);
+        [self.checks, self.interval, self.hosts, self.size, tls].map(|number| number.to_string())
     }
 
     /// Where check `n` asks, whose slots are at `phase`.
@@ -74,7 +82,8 @@ impl Plan {
             _ => format!("127.1.{}.{}", host / 250, 1 + host % 250),
         };
         let (interval, size) = (self.interval, self.size);
-        format!("http://{host}:{port}/c/{n}/{phase}/{interval}/{size}")
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{host}:{port}/c/{n}/{phase}/{interval}/{size}")
     }
 
     /// The checks, as the daemon is told of them.
@@ -86,15 +95,22 @@ impl Plan {
         );
         // One host is asked by all of them.
         config.push_str("[scheduler]\nper_host = 512\n");
-        let grain = LAYOUT.grain((0..self.checks).map(|_| self.interval));
+        let mut grain = LAYOUT.grain((0..self.checks).map(|_| self.interval));
+        if self.shared {
+            config.push_str("mode = \"shared\"\n");
+            grain = LAYOUT.tick;
+        }
         for n in 0..self.checks {
             let name = format!("c{n}");
             let phase = schedule::place(&name, self.interval, LAYOUT.tick, grain);
             let url = match &target.dead {
                 Some(dead) if n < self.dead => format!("http://127.2.0.1:{dead}/{n}"),
-                _ => self.url(&target.port, n, phase),
+                _ => self.url(target.port(self), n, phase),
             };
             config.push_str(&format!("[[check]]\nname = \"{name}\"\nurl = \"{url}\"\n"));
+            if self.tls {
+                config.push_str("trust = \"any\"\n");
+            }
         }
         config
     }
@@ -152,7 +168,8 @@ impl Drop for Process {
 /// What is probed.
 pub struct Target {
     pub process: Process,
-    pub port: String,
+    port: String,
+    tls: String,
     /// Where who connects hangs.
     pub dead: Option<String>,
 }
@@ -160,10 +177,11 @@ pub struct Target {
 impl Target {
     pub fn start() -> Self {
         let mut process = Process::role(&["target", "false"]);
-        let port = process.line();
+        let (port, tls) = (process.line(), process.line());
         Self {
             process,
             port,
+            tls,
             dead: None,
         }
     }
@@ -171,12 +189,19 @@ impl Target {
     /// One with a port beside, where nobody takes connections.
     pub fn with_dead() -> Self {
         let mut process = Process::role(&["target", "true"]);
-        let (port, dead) = (process.line(), process.line());
+        let (port, tls) = (process.line(), process.line());
+        let dead = process.line();
         Self {
             process,
             port,
+            tls,
             dead: Some(dead),
         }
+    }
+
+    /// Where `plan` asks it.
+    fn port(&self, plan: &Plan) -> &str {
+        if plan.tls { &self.tls } else { &self.port }
     }
 
     /// What has come since the last look.
@@ -203,9 +228,9 @@ impl Target {
 
 /// The bare loop for `plan`.
 pub fn bare(target: &Target, plan: &Plan) -> Process {
-    let plan = plan.words();
-    let mut words = vec!["bare", target.port.as_str()];
-    words.extend(plan.iter().map(String::as_str));
+    let plan_words = plan.words();
+    let mut words = vec!["bare", target.port(plan)];
+    words.extend(plan_words.iter().map(String::as_str));
     Process::role(&words)
 }
 

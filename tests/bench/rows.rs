@@ -69,6 +69,15 @@ pub async fn measure(words: &[&str], full: bool, figures: &mut Figures) {
     if wanted("size", false) {
         cost::sizes(length, figures).await;
     }
+    if wanted("tls", false) {
+        cost::tls(length, figures).await;
+    }
+    if wanted("instances", false) {
+        cost::instances(length, figures).await;
+    }
+    if wanted("slow", true) {
+        trouble::slow(length, figures).await;
+    }
 }
 
 /// How long things are looked at.

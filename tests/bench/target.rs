@@ -8,13 +8,18 @@
 use std::{
     cell::RefCell,
     rc::Rc,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
 /// 316 bytes, as health documents are.
@@ -45,8 +50,9 @@ struct Seen {
     deviations: Vec<f64>,
 }
 
-/// Serves until killed. The first line on stdout is its port, the second that
-/// of a listener that never takes a connection, if `dead` asks for one.
+/// Serves until killed. The first line on stdout is its port, the second the
+/// one that it serves TLS on, the third that of a listener that never takes a
+/// connection, if `dead` asks for one.
 pub fn serve(dead: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -55,14 +61,39 @@ pub fn serve(dead: bool) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap().port());
+        let secure = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        println!("{}", secure.local_addr().unwrap().port());
+        let tls = acceptor();
         let _full = if dead { Some(full().await) } else { None };
         let seen = Rc::new(RefCell::new(Seen::default()));
         loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.set_nodelay(true).unwrap();
-            tokio::task::spawn_local(answer(stream, Rc::clone(&seen)));
+            let seen = Rc::clone(&seen);
+            tokio::select! {
+                plain = listener.accept() => {
+                    let (stream, _) = plain.unwrap();
+                    stream.set_nodelay(true).unwrap();
+                    tokio::task::spawn_local(answer(stream, seen));
+                }
+                secret = secure.accept() => {
+                    let (stream, _) = secret.unwrap();
+                    stream.set_nodelay(true).unwrap();
+                    let hands = tls.accept(stream);
+                    tokio::task::spawn_local(async { answer(hands.await?, seen).await });
+                }
+            }
         }
     });
+}
+
+/// Serves TLS with a certificate of its own making.
+fn acceptor() -> TlsAcceptor {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// A listener whose backlog is full: who connects hangs.
@@ -82,7 +113,10 @@ async fn full() -> (TcpListener, Vec<TcpStream>) {
     (listener, held)
 }
 
-async fn answer(mut stream: TcpStream, seen: Rc<RefCell<Seen>>) -> std::io::Result<()> {
+async fn answer<S>(mut stream: S, seen: Rc<RefCell<Seen>>) -> std::io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut head = Vec::with_capacity(512);
     loop {
         head.clear();
@@ -107,6 +141,7 @@ async fn answer(mut stream: TcpStream, seen: Rc<RefCell<Seen>>) -> std::io::Resu
             body.len()
         );
         stream.write_all(answer.as_bytes()).await?;
+        stream.flush().await?;
     }
 }
 

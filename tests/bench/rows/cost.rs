@@ -130,6 +130,72 @@ pub async fn sizes(length: Length, figures: &mut Figures) {
     }
 }
 
+/// Over TLS, on connections that are kept.
+pub async fn tls(length: Length, figures: &mut Figures) {
+    let plan = Plan {
+        tls: true,
+        ..Plan::new(10_000, 10_000)
+    };
+    let length = Length {
+        rounds: 1,
+        ..length
+    };
+    compare("TLS, 1,000/s", plan, length, Goals::NONE, figures).await;
+}
+
+/// The same checks, shared by one, two and three instances.
+pub async fn instances(length: Length, figures: &mut Figures) {
+    let target = Target::start();
+    let plan = Plan {
+        shared: true,
+        ..Plan::new(10_000, 10_000)
+    };
+    for (row, count) in [
+        ("shared, 1 instance, 1,000/s", 1),
+        ("shared, 2 instances, 1,000/s", 2),
+        ("shared, 3 instances, 1,000/s", 3),
+    ] {
+        target.forget();
+        let server = Nats::start().await;
+        let mut daemons = Vec::new();
+        for _ in 0..count {
+            daemons.push(Daemon::start(&target, &plan, &server.url, &[]));
+        }
+        for daemon in &daemons {
+            daemon.ready().await;
+        }
+        let mut programs = vec![&server.process];
+        programs.extend(daemons.iter().map(|daemon| &daemon.process));
+        let mut seen = Seen::default();
+        seen.look(&target, &programs, length).await;
+        let all = seen.cpu[2..]
+            .iter()
+            .fold(seen.cpu[1].clone(), |all, one| sum(&all, one));
+        let memory = daemons
+            .iter()
+            .map(|daemon| machine::memory(daemon.process.id()));
+        let memory = Values(memory.collect());
+        figures.note(row, "checks", seen.rate, "/s", Goal::None);
+        figures.note(
+            row,
+            "supercheck: CPU per check, together",
+            all,
+            "us",
+            Goal::None,
+        );
+        figures.note(
+            row,
+            "nats-server: CPU per check",
+            seen.cpu[0].clone(),
+            "us",
+            Goal::None,
+        );
+        figures.note(row, "start deviation p99", seen.p99, "ms", Goal::None);
+        figures.note(row, "slots missed", seen.missed, "", Goal::None);
+        figures.note(row, "supercheck: memory, each", memory, "MB", Goal::None);
+    }
+}
+
 async fn compare(row: &str, plan: Plan, length: Length, goals: Goals, figures: &mut Figures) {
     let target = Target::start();
     let (mut bare, mut bare_memory) = (Seen::default(), Values::default());

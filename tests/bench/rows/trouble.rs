@@ -1,6 +1,10 @@
 //! NATS that pauses, and targets that hang.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 
@@ -41,6 +45,39 @@ pub async fn pause(figures: &mut Figures) {
     figures.note(row, "deviation p99 meanwhile", during.p99, "ms", Goal::None);
     figures.note(row, "backlog", during.asked as f64, "reports", Goal::None);
     figures.note(row, "backlog written after", written, "s", AtMost(2.0));
+}
+
+/// Readers who have asked for everything and read nothing: one of the HTTP
+/// face's events, one of NATS.
+pub async fn slow(length: Length, figures: &mut Figures) {
+    let row = "slow readers, 1,000/s";
+    let target = Target::start();
+    let server = Nats::start().await;
+    let plan = Plan::new(10_000, 10_000);
+    let daemon = Daemon::start(&target, &plan, &server.url, &["--fast-start"]);
+    daemon.ready().await;
+    let programs = [&daemon.process, &server.process];
+    let (mut without, mut with) = (Seen::default(), Seen::default());
+    without.look(&target, &programs, length).await;
+    let events = daemon.url("/api/v1/events");
+    let mut follower = connect(events.trim_start_matches("http://"));
+    let asked =
+        "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    follower.write_all(asked.as_bytes()).unwrap();
+    let mut subscriber = connect(server.url.trim_start_matches("nats://"));
+    let asked = "CONNECT {\"verbose\":false}\r\nSUB > 1\r\n";
+    subscriber.write_all(asked.as_bytes()).unwrap();
+    with.look(&target, &programs, length).await;
+    let grown = with.p99.median() - without.p99.median();
+    figures.note(row, "deviation p99", with.p99, "ms", Goal::None);
+    figures.note(row, "deviation p99, grown by", grown, "ms", AtMost(1.0));
+    figures.note(row, "slots missed", with.missed, "", AtMost(0.0));
+    drop((follower, subscriber));
+}
+
+/// A connection to the host and port that `place` begins with.
+fn connect(place: &str) -> TcpStream {
+    TcpStream::connect(place.split('/').next().unwrap()).unwrap()
 }
 
 /// A tenth of the targets takes connections and hangs; once without them, and
