@@ -16,6 +16,15 @@ use crate::support::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_requests_does_not_delay_the_schedule() {
+    flood("local").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_requests_does_not_delay_a_shared_schedule() {
+    flood("shared").await;
+}
+
+async fn flood(mode: &str) {
     const HANGING: usize = 40;
     let nats = Nats::start().await;
     let target = Target::start().await;
@@ -28,7 +37,7 @@ async fn a_flood_of_requests_does_not_delay_the_schedule() {
         })
         .collect();
     let daemon = Daemon::serve(&format!(
-        "[nats]\nurl = \"{}\"\n[scheduler]\nconcurrency = 8\nper_host = 8\n[defaults]\ninterval = \"365d\"\ntimeout = \"3s\"\n{hanging}\n[[check]]\nname = \"scheduled\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"\n",
+        "[nats]\nurl = \"{}\"\n[scheduler]\nmode = \"{mode}\"\nconcurrency = 8\nper_host = 8\n[defaults]\ninterval = \"365d\"\ntimeout = \"3s\"\n{hanging}\n[[check]]\nname = \"scheduled\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"\n",
         nats.url(),
         target.url("/scheduled"),
     ));
