@@ -11,7 +11,7 @@ use crate::{
         Goal::{self, AtLeast, AtMost},
         Values,
     },
-    machine::Window,
+    machine::{Used, Window},
     nats,
     processes::{self, Daemon, Nats, Plan, Target},
 };
@@ -80,7 +80,8 @@ pub(super) async fn answered(
     count
 }
 
-/// `supercheck.check`, one at a time: what it takes beyond the probe.
+/// `supercheck.check`, one at a time, paced, and many at once: what it takes
+/// beyond the probe.
 pub async fn request(figures: &mut Figures) {
     let row = "supercheck.check, one at a time";
     let target = Target::start();
@@ -91,35 +92,60 @@ pub async fn request(figures: &mut Figures) {
     while client.request("supercheck.list", "".into()).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let mut beyond = Vec::new();
-    for n in 0..600 {
-        let asked = Instant::now();
-        let answer = client
-            .request("supercheck.check", format!("c{}", n % CHECKS).into())
-            .await
-            .unwrap();
-        let took = asked.elapsed().as_secs_f64() * 1e3;
-        let report: serde_json::Value = serde_json::from_slice(&answer.payload).unwrap();
-        let latency = report["latency_ms"].as_f64().expect("a report");
-        // The first ones make connections.
-        if n >= 100 {
-            beyond.push(took - latency);
-        }
+    // The first ones make connections.
+    for n in 0..CHECKS {
+        beyond(&client, n).await;
+    }
+    let mut each = Vec::new();
+    for n in 0..500 {
+        each.push(beyond(&client, n).await);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    beyond.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| beyond[((beyond.len() - 1) as f64 * share) as usize];
-    figures.note(row, "beyond the probe, p50", at(0.5), "ms", AtMost(1.0));
-    figures.note(row, "beyond the probe, p99", at(0.99), "ms", AtMost(3.0));
+    note(row, each, (AtMost(1.0), AtMost(3.0)), figures);
+    let row = "supercheck.check, 500 a second";
+    let beat = tokio::time::interval(Duration::from_millis(2));
+    let window = Window::begin(&[daemon.process.id(), server.process.id()]);
+    let paced = stream::unfold(beat, async |mut beat| {
+        beat.tick().await;
+        Some(((), beat))
+    });
+    let asked = paced.take(1_500).enumerate();
+    let asked = asked.map(|(n, ())| beyond(&client, n as u64));
+    let asked = asked.buffer_unordered(500);
+    let each: Vec<f64> = asked.collect().await;
+    let n = each.len();
+    costs(row, &window.end(), n as f64, figures);
+    note(row, each, (Goal::None, Goal::None), figures);
     let window = Window::begin(&[daemon.process.id(), server.process.id()]);
     let n = answered(&client, "supercheck.check", Duration::from_secs(3)).await;
     let used = window.end();
     let row = "supercheck.check, 64 at once";
     figures.note(row, "requests", n as f64 / used.seconds, "/s", Goal::None);
+    costs(row, &used, n as f64, figures);
+}
+
+/// Milliseconds that an answer took beyond its probe.
+async fn beyond(client: &async_nats::Client, n: u64) -> f64 {
+    let asked = Instant::now();
+    let check = format!("c{}", n % CHECKS);
+    let answer = client.request("supercheck.check", check.into()).await;
+    let took = asked.elapsed().as_secs_f64() * 1e3;
+    let report: serde_json::Value = serde_json::from_slice(&answer.unwrap().payload).unwrap();
+    took - report["latency_ms"].as_f64().expect("a report")
+}
+
+fn note(row: &str, mut each: Vec<f64>, goals: (Goal, Goal), figures: &mut Figures) {
+    each.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| each[((each.len() - 1) as f64 * share) as usize];
+    figures.note(row, "beyond the probe, p50", at(0.5), "ms", goals.0);
+    figures.note(row, "beyond the probe, p99", at(0.99), "ms", goals.1);
+}
+
+fn costs(row: &str, used: &Used, n: f64, figures: &mut Figures) {
     for (what, seconds) in ["supercheck: CPU each", "nats-server: CPU each"]
         .iter()
-        .zip(used.cpu)
+        .zip(&used.cpu)
     {
-        figures.note(row, what, seconds * 1e6 / n as f64, "us", Goal::None);
+        figures.note(row, what, seconds * 1e6 / n, "us", Goal::None);
     }
 }
