@@ -18,8 +18,6 @@ use super::{
 };
 use crate::check::{HttpVersion, Route};
 
-/// Idle connections kept for one host.
-const MAX_IDLE_PER_HOST: usize = 16;
 /// Routes whose clients are kept; of more, those that nobody took for longest
 /// are forgotten.
 const MAX_ROUTES: usize = 1024;
@@ -160,7 +158,11 @@ impl Clients {
         };
         Ok(Pair {
             made: Instant::now(),
-            kept: client(if route.fresh { 0 } else { MAX_IDLE_PER_HOST })?,
+            kept: client(if route.fresh {
+                0
+            } else {
+                self.settings.max_idle_per_host
+            })?,
             fresh: client(0)?,
             witness,
             tls: Arc::new(plain),
