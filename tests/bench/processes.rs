@@ -8,6 +8,7 @@ use std::{
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -247,8 +248,8 @@ pub struct Daemon {
     port: u16,
     spawned: Instant,
     home: TempDir,
-    /// Where it tells a service manager how it is.
-    told: UnixDatagram,
+    /// How long after its start it told its service manager READY.
+    told: mpsc::Receiver<Duration>,
 }
 
 impl Daemon {
@@ -264,7 +265,7 @@ impl Daemon {
         fs::write(&file, config).unwrap();
         let port = free_port();
         let log = fs::File::create(home.path().join("log")).unwrap();
-        let told = UnixDatagram::bind(home.path().join("notify")).unwrap();
+        let notices = UnixDatagram::bind(home.path().join("notify")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_supercheck"));
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("SUPERCHECK_") {
@@ -282,6 +283,17 @@ impl Daemon {
             .stderr(log);
         let spawned = Instant::now();
         let process = Process::spawn(&mut command);
+        let (tell, told) = mpsc::channel();
+        // A service manager reads whatever it is told.
+        std::thread::spawn(move || {
+            let mut notice = [0; 512];
+            while let Ok(length) = notices.recv(&mut notice) {
+                let told = String::from_utf8_lossy(&notice[..length]);
+                if told.contains("READY=1") && tell.send(spawned.elapsed()).is_err() {
+                    return;
+                }
+            }
+        });
         Self {
             process,
             port,
@@ -294,13 +306,7 @@ impl Daemon {
     /// Waits until it tells its service manager READY; returns how long after
     /// its start that was.
     pub fn started(&self) -> Duration {
-        let mut notice = [0; 512];
-        loop {
-            let length = self.told.recv(&mut notice).unwrap();
-            if String::from_utf8_lossy(&notice[..length]).contains("READY=1") {
-                return self.spawned.elapsed();
-            }
-        }
+        self.told.recv().unwrap()
     }
 
     /// Waits until its results can be relied on.
