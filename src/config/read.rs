@@ -14,7 +14,9 @@ use super::{
     book::Book,
     check::{self, Defaults},
     fields::Fields,
-    gate, http, maintenance,
+    gate,
+    hide::without_userinfo,
+    http, maintenance,
     mistake::Place,
     streams,
     tree::{Node, Value},
@@ -108,7 +110,9 @@ fn nats_url(text: Text, book: &mut Book) -> Option<String> {
     if text.value.is_empty() {
         return None;
     }
-    let Some(why) = text.value.split(',').find_map(why_no_url) else {
+    // Also as it is shown, without user and password, it is one.
+    let wrong = |url| why_no_url(url).or_else(|| why_no_url(&without_userinfo(url)));
+    let Some(why) = text.value.split(',').find_map(wrong) else {
         return Some(text.value);
     };
     book.mistake(&text.at, format!("{} is no URL of NATS: {why}", text.said))

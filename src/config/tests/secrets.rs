@@ -200,3 +200,16 @@ fn secrets_of_a_cluster_are_not_shown() {
     let shown = show(&cluster.config);
     assert!(shown.contains("nats://a:4222,nats://b:4222"), "{shown}");
 }
+
+#[test]
+fn a_url_of_nats_is_one_as_it_is_shown_too() {
+    for url in [
+        "nats://user:word@127.0.0.1:4222",
+        "nats://a:b@c,nats://a:b@d",
+    ] {
+        assert!(load_text(&format!("[nats]\nurl = \"{url}\"\n"), &[]).is_ok());
+    }
+    // Found by fuzzing: an `@` in the path, which stands before the rest.
+    let odd = "http:/@/127.0.0.1:422<<)<<ple.co.example";
+    assert!(load_text(&format!("[nats]\nurl = \"{odd}\"\n"), &[]).is_err());
+}
