@@ -19,6 +19,7 @@ use crate::config::StoreSettings;
 pub mod ask;
 pub mod buckets;
 pub mod connection;
+mod crowd;
 pub mod embedded;
 pub mod events;
 pub mod examine;
@@ -85,6 +86,7 @@ pub struct Store {
     /// How often a connection was made.
     connections: watch::Receiver<u64>,
     missing: Missing,
+    crowd: crowd::Crowd,
 }
 
 /// What is done about a stream that somebody has deleted.
@@ -131,6 +133,7 @@ impl Store {
             refusals,
             connections,
             missing: Missing::default(),
+            crowd: crowd::Crowd::default(),
         }
     }
 

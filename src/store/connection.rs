@@ -36,6 +36,8 @@ pub enum Link {
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The keeper looks after missing streams no sooner than this.
 const LOOK: Duration = Duration::from_millis(100);
+/// And it counts so often what readers leave behind.
+const COUNT: Duration = Duration::from_secs(10);
 /// Waits between attempts to connect or prepare grow to this.
 const MAX_DELAY: Duration = Duration::from_secs(4);
 
@@ -165,6 +167,12 @@ impl Keeper {
                     changed = self.connected.changed() => if changed.is_err() { return },
                     // Somebody found a stream gone. They look often.
                     () = self.store.missing.wake.notified() => tokio::time::sleep(LOOK).await,
+                    () = tokio::time::sleep(COUNT) => {
+                        if *self.link.borrow() == Link::Ready {
+                            self.store.count_readers().await;
+                        }
+                        continue;
+                    }
                 }
             } else {
                 // A new connection, or the time to try again, whichever is first.

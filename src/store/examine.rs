@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use super::{
-    HISTORY_STREAM, KV_BUCKET, Store, StoreError, Trouble,
+    HISTORY_STREAM, KV_BUCKET, OBJECT_BUCKET, Store, StoreError, Trouble,
     buckets::{self, Drift},
+    crowd,
     pace::Pace,
     permissions,
-    wanted::{Wanted, kv_stream, wanted},
+    wanted::{Wanted, kv_stream, object_stream, wanted},
 };
 use crate::{clock, error::Chain};
 
@@ -231,6 +232,11 @@ impl Store {
                 max_age: info.config.max_age,
             };
             findings.extend(pace.told().map(Finding::good));
+        }
+        let readers = info.state.consumer_count;
+        if *name == object_stream(OBJECT_BUCKET) && readers > crowd::CROWD {
+            let found = format!("readers have left {readers} consumers on `{name}`");
+            findings.push(Finding::warning(found, crowd::HINT));
         }
         findings.extend(drift.iter().map(of_drift));
         Ok((findings, true))

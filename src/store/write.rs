@@ -139,9 +139,9 @@ impl Store {
         chunks: Chunks,
         messages: &mut Vec<Message>,
     ) -> Result<(), StoreError> {
-        let (token, mut first) = match chunks {
-            Chunks::Added(token) => (token, None),
-            Chunks::Replaced(token) => (token, Some(rollup())),
+        let (token, mut first, meta_headers) = match chunks {
+            Chunks::Added(token) => (token, None, (!self.is_crowded()).then(rollup)),
+            Chunks::Replaced(token) => (token, Some(rollup()), Some(rollup())),
         };
         let limit = self.client.max_payload();
         // Room for headers; a server that has not told its limit takes chunks
@@ -171,7 +171,7 @@ impl Store {
         })?;
         messages.push(Message {
             subject: object::meta_subject(bucket, &object.name),
-            headers: Some(rollup()),
+            headers: meta_headers,
             body: meta.into(),
         });
         Ok(())

@@ -60,6 +60,9 @@ pub async fn measure(words: &[&str], full: bool, figures: &mut Figures) {
     if wanted("dead", false) {
         trouble::dead(length, figures).await;
     }
+    if wanted("crowd", false) {
+        store::crowd(length, figures).await;
+    }
     if wanted("sync", false) {
         sync::sync(length, figures).await;
     }

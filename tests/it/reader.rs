@@ -9,7 +9,9 @@ use std::{
     },
 };
 
+use async_nats::jetstream::{self, consumer};
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use supercheck::{
     config,
     store::{
@@ -18,7 +20,13 @@ use supercheck::{
     },
 };
 
-use crate::support::{clients::Client, nats::Nats, tools};
+use crate::support::{
+    clients::Client,
+    daemon::{self, Daemon},
+    nats::Nats,
+    target::Target,
+    tools, wait,
+};
 
 const URL: &str = "http://hammered.example/health";
 const OVERWRITES: u64 = 1000;
@@ -117,4 +125,77 @@ async fn a_thousand_overwrites_under_hammering_readers() {
         }
         eprintln!("nats-server {version}: {reads} whole reads during {OVERWRITES} overwrites");
     }
+}
+
+/// As many as a client library leaves that reads 30 objects a second.
+const LEFT: usize = 300;
+
+/// Consumers as reads of objects leave them.
+async fn leave(js: &jetstream::Context) {
+    let stream = js.get_stream("OBJ_supercheck").await.unwrap();
+    for n in 0..LEFT {
+        let config = consumer::pull::Config {
+            name: Some(format!("left{n}")),
+            filter_subject: format!("$O.supercheck.C.left{n}"),
+            ack_policy: consumer::AckPolicy::None,
+            memory_storage: true,
+            inactive_threshold: std::time::Duration::from_mins(5),
+            ..Default::default()
+        };
+        stream.create_consumer(config).await.unwrap();
+    }
+}
+
+/// How many metas of reports are stored, for one check.
+async fn metas(js: &jetstream::Context) -> usize {
+    let stream = js.get_stream("OBJ_supercheck").await.unwrap();
+    let metas = stream.info_with_subjects("$O.supercheck.M.>").await;
+    let metas: Vec<_> = metas.unwrap().try_collect().await.unwrap();
+    metas.into_iter().map(|(_, count)| count).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_readers_leave_many_consumers_reports_are_stored_without_touching_each() {
+    let target = Target::start().await;
+    let nats = Nats::start().await;
+    let url = target.url("/");
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{url}\"\ninterval = \"1s\"",
+        nats.url(),
+    ));
+    daemon.ready().await;
+    let js = nats.jetstream().await;
+    wait::until("a report", async || (metas(&js).await == 1).then_some(())).await;
+    leave(&js).await;
+    wait::until("metas side by side", async || {
+        (metas(&js).await > 2).then_some(())
+    })
+    .await;
+    assert_eq!(
+        daemon.says("readers leave many consumers").await["consumers"],
+        LEFT
+    );
+    let (code, out, _) = daemon::run(&mut daemon.command(&["doctor"]));
+    assert!(
+        code == 1 && out.contains("readers have left 300 consumers"),
+        "{out}"
+    );
+    // Whoever reads gets the newest.
+    let newest = nats.summary(&js, "api").await.unwrap();
+    for client in Client::had() {
+        let read = client.call(&nats.url(), &["get-object", &url]).await;
+        let report: serde_json::Value = serde_json::from_str(read.as_str().unwrap()).unwrap();
+        assert!(
+            report["checked_at"].as_str() >= newest["checked_at"].as_str(),
+            "{client:?}"
+        );
+    }
+    let stream = js.get_stream("OBJ_supercheck").await.unwrap();
+    for n in 0..LEFT {
+        stream.delete_consumer(&format!("left{n}")).await.unwrap();
+    }
+    wait::until("one meta again", async || {
+        (metas(&js).await == 1).then_some(())
+    })
+    .await;
 }

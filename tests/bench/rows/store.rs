@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::jetstream;
+use async_nats::jetstream::{self, consumer};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use supercheck::{
@@ -59,6 +59,56 @@ pub async fn store(length: Length, figures: &mut Figures) {
         "",
         AtLeast(3.0),
     );
+}
+
+/// Storing while readers have left so many consumers: before they are counted,
+/// and after.
+pub async fn crowd(length: Length, figures: &mut Figures) {
+    const LEFT: usize = 4_500;
+    let server = Nats::start().await;
+    let defaults = defaults();
+    let store = connect_now(&defaults.nats, &server.url, defaults.store).await;
+    let store = store.unwrap();
+    store.prepare().await.unwrap();
+    let mut rates = [const { Values(Vec::new()) }; 3];
+    for _ in 0..length.windows {
+        rates[0].0.push(written(&store, length.window).await);
+    }
+    leave(&server.url, LEFT).await;
+    for _ in 0..length.windows {
+        rates[1].0.push(written(&store, length.window).await);
+    }
+    store.count_readers().await;
+    for _ in 0..length.windows {
+        rates[2].0.push(written(&store, length.window).await);
+    }
+    let row = format!("storing beside {LEFT} left consumers");
+    let [without, rolled, counted] = rates;
+    let share = super::ratio(&counted, &without);
+    figures.note(&row, "without them", without, "/s", Goal::None);
+    figures.note(&row, "with a roll-up each", rolled, "/s", Goal::None);
+    figures.note(&row, "once they are counted", counted, "/s", Goal::None);
+    figures.note(&row, "once counted / without", share, "", Goal::None);
+}
+
+/// Consumers as reads of objects leave them.
+async fn leave(url: &str, count: usize) {
+    let client = jetstream::new(nats::client(url).await);
+    let stream = client.get_stream("OBJ_supercheck").await.unwrap();
+    let one = |n: usize| {
+        stream.create_consumer(consumer::pull::Config {
+            name: Some(format!("left{n}")),
+            filter_subject: format!("$O.supercheck.C.left{n}"),
+            ack_policy: consumer::AckPolicy::None,
+            memory_storage: true,
+            inactive_threshold: Duration::from_mins(5),
+            ..Default::default()
+        })
+    };
+    let mut all = stream::iter((0..count).map(one)).buffer_unordered(AT_ONCE);
+    while let Some(made) = all.next().await {
+        made.unwrap();
+    }
 }
 
 pub(super) fn defaults() -> Config {
