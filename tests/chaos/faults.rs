@@ -1,16 +1,24 @@
 //! Everything that is done to the scene, and what is required meanwhile and
 //! after it.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
 use crate::{
     memory,
     names::Says,
+    nodes::Loss,
     scene::{SUFFER, Scene},
     server::Limit,
-    support::stage::{Blow, Fault},
+    support::{
+        daemon::Daemon,
+        nats::Nats,
+        stage::{Blow, Fault},
+    },
 };
 
 /// So long it takes until a daemon has noticed that it lost NATS.
@@ -20,11 +28,25 @@ const HANGING: usize = 1000;
 /// Steps of a clock, in milliseconds.
 const STEPS: [i64; 6] = [-3_600_000, -60_000, -2_000, 2_000, 60_000, 3_600_000];
 
+/// Of what befalls processes, what a cluster of nodes suffers too.
+const ON_A_CLUSTER: [Fault; 8] = [
+    Fault::DaemonKilled,
+    Fault::DaemonPaused,
+    Fault::DaemonRestarted,
+    Fault::ServerKilled,
+    Fault::ServerPaused,
+    Fault::ServerLameDuck,
+    Fault::StreamDeleted,
+    Fault::ConsumerDeleted,
+];
+
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// To processes and the ways between them.
     Process(Fault),
+    /// To nodes of a cluster.
+    Node(Loss),
     /// The disk of the JetStream store is full; room is made, and the server
     /// started again.
     DiskFull,
@@ -42,6 +64,10 @@ pub enum Kind {
     MemoryExhausted,
     /// The daemon's wall clock steps, and steps back.
     ClockStepped,
+    /// The configuration is read again each second, with mistakes and without.
+    ReloadedEachSecond,
+    /// The server is stopped most of the time: what it stores takes long.
+    ServerSlowed,
     /// A thousand checks of targets that hang are added, and removed.
     TargetsHang,
     /// Every target is down at once, and back at once.
@@ -55,6 +81,10 @@ pub enum Kind {
 impl Kind {
     /// All that can be done on this machine; what cannot is said.
     pub fn all(scene: &Scene) -> Vec<Self> {
+        let Some(server) = &scene.server else {
+            let losses = Loss::ALL.map(Self::Node).into_iter();
+            return losses.chain(ON_A_CLUSTER.map(Self::Process)).collect();
+        };
         let mut all: Vec<_> = Fault::ALL.map(Self::Process).into();
         all.extend([
             Self::Process(Fault::ServerChanged),
@@ -64,12 +94,14 @@ impl Kind {
             Self::LinkHalfOpen,
             Self::DescriptorsExhausted,
             Self::ClockStepped,
+            Self::ReloadedEachSecond,
+            Self::ServerSlowed,
             Self::TargetsHang,
             Self::TargetsDown,
             Self::NamesFail,
             Self::NamesHang,
         ]);
-        if scene.server.disk().is_small() {
+        if server.disk().is_small() {
             all.push(Self::DiskFull);
         } else {
             eprintln!("skipped: a full disk needs a small one, which only root can mount");
@@ -85,7 +117,7 @@ impl Kind {
     /// What it is called in the table.
     pub fn name(self) -> String {
         let name = format!("{self:?}");
-        let within = name.strip_prefix("Process(");
+        let within = name.split_once('(').map(|(_, within)| within);
         within.map_or(name.clone(), |within| {
             within.trim_end_matches(')').to_owned()
         })
@@ -95,7 +127,11 @@ impl Kind {
     fn reach(self) -> u64 {
         let all = crate::scene::DAEMONS as u64;
         match self {
-            Self::DiskFull | Self::AccountFull | Self::PayloadLimited => all,
+            Self::Node(_)
+            | Self::DiskFull
+            | Self::AccountFull
+            | Self::PayloadLimited
+            | Self::ServerSlowed => all,
             Self::CredentialsRevoked
             | Self::LinkHalfOpen
             | Self::DescriptorsExhausted
@@ -103,7 +139,11 @@ impl Kind {
             | Self::ClockStepped => 1,
             // Noted by the stage.
             Self::Process(_) => 0,
-            Self::TargetsHang | Self::TargetsDown | Self::NamesFail | Self::NamesHang => 0,
+            Self::ReloadedEachSecond
+            | Self::TargetsHang
+            | Self::TargetsDown
+            | Self::NamesFail
+            | Self::NamesHang => 0,
         }
     }
 
@@ -118,6 +158,7 @@ impl Kind {
         let pause = Duration::from_millis(scene.stage.random.u64(300..3000));
         match self {
             Self::Process(_) => {}
+            Self::Node(loss) => loss.befalls(&mut scene.stage, pause).await,
             Self::DiskFull => disk_full(scene, pause).await,
             Self::AccountFull => limited(scene, Limit::Room, pause).await,
             Self::PayloadLimited => limited(scene, Limit::Payload, pause).await,
@@ -138,6 +179,8 @@ impl Kind {
                 tokio::time::sleep(pause).await;
                 scene.step_clock(whom, 0);
             }
+            Self::ReloadedEachSecond => reloaded(scene, whom).await,
+            Self::ServerSlowed => slowed(&scene.stage.servers[0], pause).await,
             Self::TargetsHang => hanging(scene).await,
             Self::TargetsDown => {
                 scene.truth.all(false);
@@ -173,14 +216,14 @@ async fn still_ready(scene: &Scene) {
 }
 
 async fn limited(scene: &mut Scene, limit: Limit, pause: Duration) {
-    let [worse, well] = [limit, Limit::None].map(|limit| scene.server.config(limit));
+    let [worse, well] = [limit, Limit::None].map(|limit| scene.server().config(limit));
     scene.stage.servers[0].reload(&worse);
     tokio::time::sleep(pause).await;
     scene.stage.servers[0].reload(&well);
 }
 
 async fn revoked(scene: &mut Scene, whom: usize, pause: Duration) {
-    let server = &scene.server;
+    let server = scene.server();
     let [worse, well] = [Limit::Revoked(whom), Limit::None].map(|limit| server.config(limit));
     scene.stage.servers[0].reload(&worse);
     tokio::time::sleep(pause).await;
@@ -193,9 +236,9 @@ async fn revoked(scene: &mut Scene, whom: usize, pause: Duration) {
 }
 
 async fn disk_full(scene: &mut Scene, pause: Duration) {
-    scene.server.disk().fill();
+    scene.server().disk().fill();
     tokio::time::sleep(pause).await;
-    scene.server.disk().free();
+    scene.server().disk().free();
     // As an operator does who does not trust what could not be written.
     scene.stage.servers[0].kill();
     scene.stage.servers[0].start_again().await;
@@ -212,6 +255,54 @@ async fn without_descriptors(scene: &Scene, whom: usize, pause: Duration) {
     prlimit(pid, Resource::Nofile, none).unwrap();
     tokio::time::sleep(pause).await;
     prlimit(pid, Resource::Nofile, usual).unwrap();
+}
+
+/// Each second another file: one with a mistake, which changes nothing and is
+/// said, and one with a check more or without.
+async fn reloaded(scene: &Scene, whom: usize) {
+    let refusals = |daemon: &Daemon| {
+        let log = daemon.log();
+        let messages = log.iter().filter_map(|line| line["message"].as_str());
+        let refused = "configuration not reloaded; the old one stays";
+        messages
+            .filter(|message| message.starts_with(refused))
+            .count()
+    };
+    let daemon = &scene.stage.daemons[whom];
+    let path = daemon.config();
+    let usual = fs::read_to_string(&path).unwrap();
+    let more = format!(
+        "{usual}[[check]]\nname = \"passing\"\nurl = \"{}\"\ninterval = \"1s\"\ntimeout = \"500ms\"\n",
+        scene.truth.target.url("/passing")
+    );
+    let half = usual.trim_end().trim_end_matches('"');
+    let unset = format!("{usual}tags = [\"${{env:NOT_SET_ANYWHERE}}\"]\n");
+    for (text, good) in [
+        (half, false),
+        (&more, true),
+        (&unset, false),
+        (&usual, true),
+    ] {
+        let before = refusals(daemon);
+        fs::write(&path, text).unwrap();
+        daemon.signal(Signal::HUP);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        still_ready(scene).await;
+        let refused = refusals(daemon) - before;
+        assert_eq!(refused, usize::from(!good), "refusals of {text}");
+    }
+}
+
+/// A beat of a tenth of a second, of which little is left to it: whoever waits
+/// for it to store something waits for long.
+async fn slowed(server: &Nats, pause: Duration) {
+    let ends = Instant::now() + pause;
+    while Instant::now() < ends {
+        server.signal(Signal::STOP);
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        server.signal(Signal::CONT);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn hanging(scene: &mut Scene) {

@@ -48,6 +48,7 @@ fn with(read: &Value, changes: &[(&str, Value)]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_checker_finds_what_it_is_for() {
+    let _turn = crate::TURN.lock().await;
     let mut scene = Scene::open(1).await;
     reading::all_fresh(&scene.stage.servers[0], &scene.truth)
         .await

@@ -10,14 +10,10 @@ use crate::{
     truth::{INTERVAL_MS, Truth, now},
 };
 
-/// A daemon that lost its server tries again after 4 s at most, and a slow
-/// machine needs its time.
-const MORE: Duration = Duration::from_secs(7);
-
 /// Waits until everything is fresh: of now, stored now. Tells how long it took.
 pub async fn all_fresh(nats: &Nats, truth: &Truth) -> Result<Duration, String> {
     let (began, since) = (Instant::now(), now());
-    let limit = Duration::from_millis(2 * INTERVAL_MS.unsigned_abs()) + MORE;
+    let limit = Duration::from_millis(2 * INTERVAL_MS.unsigned_abs()) + truth.patience;
     let before = truth.lag.total();
     let js = nats.jetstream().await;
     for name in truth.names() {

@@ -1,6 +1,6 @@
-//! What the faults befall: three daemons that share a schedule, their server
-//! and the ways between them. The third is a witness, which nothing befalls
-//! but what befalls the server.
+//! What the faults befall: three daemons that share a schedule, and their
+//! server with the ways between them, or a cluster of three servers. The third
+//! is a witness, which nothing befalls but what befalls the servers.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -14,6 +14,7 @@ use crate::{
     server::Server,
     support::{
         daemon::Daemon,
+        nats::Nats,
         proxy::Proxy,
         stage::Stage,
         target::{Answer, Target},
@@ -27,6 +28,9 @@ pub const ASKED: usize = 4;
 /// The daemons, and how many of them suffer.
 pub const DAEMONS: usize = 3;
 pub const SUFFER: usize = 2;
+/// So long a cluster takes at most until streams without a leader have one:
+/// who follows waits for 4 s to 9 s, and then stands for election.
+const ELECTION: Duration = Duration::from_secs(10);
 /// So long the server waits for a silent worker.
 const ACK_WAIT: Duration = Duration::from_secs(2);
 
@@ -39,30 +43,46 @@ pub struct Scene {
     pub silent: u16,
     /// How far each daemon's clock is ahead.
     clocks: TempDir,
-    /// Dropped after the processes that use its disk.
-    pub server: Server,
+    /// How the one server is run; a cluster's are left as they are. Dropped
+    /// after the processes that use its disk.
+    pub server: Option<Server>,
 }
 
 impl Scene {
+    /// One server, and a way to it for each daemon that suffers.
     pub async fn open(seed: u64) -> Self {
-        let target = Target::start().await;
-        let truth = Truth::of(target.clone(), Names::start().await, Lag::measure(), seed);
         let server = Server::new(DAEMONS);
         let nats = server.start().await;
         let links = vec![Proxy::to(nats.port).await, Proxy::to(nats.port).await];
+        Self::set(vec![nats], links, Some(server), seed).await
+    }
+
+    /// Three servers, and everything stored on each of them.
+    pub async fn cluster(seed: u64) -> Self {
+        Self::set(Nats::cluster().await, Vec::new(), None, seed).await
+    }
+
+    async fn set(servers: Vec<Nats>, links: Vec<Proxy>, server: Option<Server>, seed: u64) -> Self {
+        let target = Target::start().await;
+        let mut truth = Truth::of(target.clone(), Names::start().await, Lag::measure(), seed);
+        if servers.len() > 1 {
+            truth.patience += ELECTION;
+        }
         let clocks = tempfile::tempdir().unwrap();
         let checks = format!("{}{}", asked(&target), truth.checks());
+        let replicas = servers.len();
+        let all = servers.iter().map(Nats::url).collect::<Vec<_>>().join(",");
         let daemons = (0..DAEMONS)
             .map(|n| {
-                let url = links.get(n).map_or_else(|| nats.url(), Proxy::url);
+                let url = links.get(n).map_or_else(|| all.clone(), Proxy::url);
                 let config = format!(
-                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"p\"\n[requests]\nkeep = \"6h\"\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
+                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"p\"\n[store]\nreplicas = {replicas}\n[requests]\nkeep = \"6h\"\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
                 );
                 serve(&config, &clock(&clocks, n), &truth)
             })
             .collect();
         let stage = Stage {
-            servers: vec![nats],
+            servers,
             links,
             daemons,
             witnesses: DAEMONS - SUFFER,
@@ -86,6 +106,11 @@ impl Scene {
         })
         .await;
         scene
+    }
+
+    /// How the one server is run, which no fault of a cluster asks for.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("it is one server")
     }
 
     /// Sets a daemon's clock.

@@ -31,6 +31,9 @@ const TTL_MS: i64 = 30_000;
 const SLACK_MS: i64 = 2500;
 /// A target notes what it was asked this long before or after the daemon does.
 const NEAR_MS: i64 = 150;
+/// A daemon that lost its server tries again after 4 s at most, and a slow
+/// machine needs its time.
+const PATIENCE: Duration = Duration::from_secs(7);
 /// Patient checks turn after so many runs.
 const FAIL_AFTER: usize = 3;
 const RECOVER_AFTER: usize = 2;
@@ -43,6 +46,8 @@ pub struct Truth {
     pub target: Target,
     pub names: Names,
     pub lag: Lag,
+    /// More than two intervals, it takes this long until all is fresh again.
+    pub patience: Duration,
     random: Arc<Mutex<fastrand::Rng>>,
     /// Which targets are healthy now.
     healthy: Arc<Mutex<BTreeMap<String, bool>>>,
@@ -70,6 +75,7 @@ impl Truth {
             target,
             names,
             lag,
+            patience: PATIENCE,
             random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
             healthy: Arc::default(),
             ahead: Arc::default(),

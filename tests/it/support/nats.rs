@@ -76,7 +76,7 @@ impl Nats {
             .collect();
         let starts = ports.iter().enumerate().map(|(n, port)| {
             let config = format!(
-                "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\" }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
+                "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
             );
             async move { Self::configured(&config).await }
         });
