@@ -405,8 +405,8 @@ async fn adopt(store: &Store, cells: &watch::Receiver<Arc<Cells>>) {
         return;
     }
     let cells = Arc::clone(&cells.borrow());
-    let names = cells.keys().map(ToString::to_string).collect();
-    match store.summaries_of(names).await {
+    let names: Vec<_> = cells.keys().map(ToString::to_string).collect();
+    match store.summaries_of(&names).await {
         Ok(summaries) => {
             for summary in summaries {
                 let name = CheckName::new(&summary.check).ok();

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::StoreSettings;
 
 pub mod ask;
+mod batch;
 pub mod buckets;
 pub mod connection;
 mod crowd;

@@ -19,7 +19,7 @@ use crate::report::Summary;
 const ATTEMPTS: u32 = 5;
 
 /// How many values are read at once.
-const READS: usize = 64;
+pub(super) const READS: usize = 64;
 
 /// A value of the KV bucket that is no summary of ours.
 #[derive(Debug)]
@@ -124,23 +124,6 @@ impl Store {
         Ok(body
             .filter(|body| !body.is_empty())
             .map(|body| known(check, body)))
-    }
-
-    /// The summaries under `names`, of those that have one.
-    ///
-    /// # Errors
-    /// When NATS does not answer.
-    pub async fn summaries_of(&self, names: Vec<String>) -> Result<Vec<Summary>, StoreError> {
-        let mut gets = futures_util::stream::iter(names)
-            .map(|name| async move { self.summary(&name).await })
-            .buffered(READS);
-        let mut found = Vec::new();
-        while let Some(known) = gets.next().await {
-            if let Some(Known::Summary(summary)) = known? {
-                found.push(*summary);
-            }
-        }
-        Ok(found)
     }
 
     /// Summaries as they are stored from now on, by whichever instance.

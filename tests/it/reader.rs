@@ -1,8 +1,8 @@
 //! Reading one object again and again while it is overwritten: never a hang,
-//! never half an object.
+//! never half an object. And all summaries at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::jetstream::{self, consumer};
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use supercheck::{
     config,
     store::{
@@ -198,4 +198,73 @@ async fn where_readers_leave_many_consumers_reports_are_stored_without_touching_
         (metas(&js).await == 1).then_some(())
     })
     .await;
+}
+
+/// A summary as it is stored.
+fn summary(check: &str) -> Bytes {
+    let at = "2026-01-02T03:04:05.678Z";
+    let summary = serde_json::json!({
+        "v": 1, "check": check, "url": URL, "status": "up", "verdict": "pass", "since": at,
+        "checked_at": at, "expires_at": at, "interval_ms": 1000, "latency_ms": 1.5,
+        "http_status": 200, "message": "", "consecutive": 7, "trigger": "schedule",
+        "instance": "test", "run": check,
+    });
+    summary.to_string().into()
+}
+
+/// How many messages came before one that is sent now.
+async fn until_end(client: &async_nats::Client, messages: &mut async_nats::Subscriber) -> usize {
+    const END: &str = "$JS.API.DIRECT.GET.END";
+    client.publish(END, "".into()).await.unwrap();
+    let mut came = 0;
+    while messages.next().await.unwrap().subject.as_str() != END {
+        came += 1;
+    }
+    came
+}
+
+/// What a daemon does when it starts: in few requests, where the server can.
+#[tokio::test]
+async fn all_summaries_at_once() {
+    const STORED: usize = 2500;
+    for version in tools::VERSIONS {
+        let Some(nats) = Nats::version(version).await else {
+            continue;
+        };
+        let store = store(&nats).await;
+        let js = nats.jetstream().await;
+        let bucket = js.get_key_value("supercheck_kv").await.unwrap();
+        let names: Vec<_> = (0..STORED + 500).map(|n| format!("c{n}")).collect();
+        let mut acks = Vec::new();
+        for name in &names[..STORED] {
+            let subject = format!("$KV.supercheck_kv.{name}");
+            acks.push(js.publish(subject, summary(name)).await.unwrap());
+        }
+        for ack in acks {
+            ack.await.unwrap();
+        }
+        // Gone, and somebody else's.
+        bucket.delete("c3").await.unwrap();
+        bucket.put("c5", "foreign".into()).await.unwrap();
+        let client = nats.client().await;
+        let mut asked = client.subscribe("$JS.API.DIRECT.GET.>").await.unwrap();
+        assert_eq!(until_end(&client, &mut asked).await, 0);
+
+        let found = store.summaries_of(&names).await.unwrap();
+        let found: Vec<_> = found.into_iter().map(|found| found.check).collect();
+        let mut expected = names[..STORED].to_vec();
+        expected.retain(|name| !["c3", "c5"].contains(&name.as_str()));
+        assert_eq!(
+            found.iter().collect::<BTreeSet<_>>(),
+            expected.iter().collect::<BTreeSet<_>>(),
+            "nats-server {version}"
+        );
+        assert_eq!(found.len(), expected.len(), "nats-server {version}");
+        let none = store.summaries_of(&names[STORED..]).await.unwrap();
+        assert_eq!(none, [], "nats-server {version}");
+
+        let requests = until_end(&client, &mut asked).await;
+        let batches = ["2.15.1", "2.12.8"].contains(&version);
+        assert_eq!(batches, requests == 4, "{requests}, nats-server {version}");
+    }
 }
