@@ -96,16 +96,18 @@ fn set(node: &mut Node, path: &[&str], value: String, at: &Place) {
             key_at: at.clone(),
             node: Node::new(Value::Raw(value), at.clone()),
         };
-        entries.insert((*last).to_owned(), entry);
+        entries.insert((*last).to_owned(), Box::new(entry));
     }
 }
 
 /// The table under `key`, made if need be.
 fn child<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
     let entries = node.entries_mut()?;
-    let entry = entries.entry(key.to_owned()).or_insert_with(|| Entry {
-        key_at: Place::Whole,
-        node: Node::table(Place::Whole),
+    let entry = entries.entry(key.to_owned()).or_insert_with(|| {
+        Box::new(Entry {
+            key_at: Place::Whole,
+            node: Node::table(Place::Whole),
+        })
     });
     Some(&mut entry.node)
 }
@@ -126,9 +128,11 @@ fn set_header(owner: Option<&mut Node>, header: &str, value: &str, at: &Place) {
 /// an underscore stands for it too.
 fn set_check<'a>(root: &'a mut Node, name: &str, at: &Place) -> Option<&'a mut Node> {
     let entries = root.entries_mut()?;
-    let all = entries.entry("check".to_owned()).or_insert_with(|| Entry {
-        key_at: at.clone(),
-        node: Node::new(Value::List(Vec::new()), at.clone()),
+    let all = entries.entry("check".to_owned()).or_insert_with(|| {
+        Box::new(Entry {
+            key_at: at.clone(),
+            node: Node::new(Value::List(Vec::new()), at.clone()),
+        })
     });
     let Value::List(checks) = &mut all.node.value else {
         return None;

@@ -6,19 +6,23 @@
     reason = "a value of any other kind is the same mistake"
 )]
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
     book::Book,
     mistake::Place,
-    tree::{Entry, Node, Value},
+    tree::{Entries, Node, Value},
     value::{At, Given, Text, duration, number, refuse, size, text, unquoted},
 };
 use crate::{check::Secret, near::nearest};
 
+/// A check is asked for about so many values.
+const ASKED: usize = 64;
+
 /// A table being read.
 pub(super) struct Fields<'a> {
-    entries: Option<&'a BTreeMap<String, Entry>>,
+    entries: Option<&'a Entries>,
+    /// What was asked for, some of it more than once.
     asked: Vec<&'static str>,
     /// Where the table is.
     pub(super) at: Place,
@@ -32,7 +36,7 @@ impl<'a> Fields<'a> {
         };
         Some(Self {
             entries: Some(entries),
-            asked: Vec::new(),
+            asked: Vec::with_capacity(ASKED),
             at: node.at.clone(),
         })
     }
@@ -77,9 +81,7 @@ impl<'a> Fields<'a> {
 
     /// The node under `name`, unless it is known to be broken.
     pub(super) fn node(&mut self, name: &'static str) -> Option<&'a Node> {
-        if !self.asked.contains(&name) {
-            self.asked.push(name);
-        }
+        self.asked.push(name);
         let node = &self.entries?.get(name)?.node;
         (!node.broken).then_some(node)
     }
@@ -108,12 +110,23 @@ impl<'a> Fields<'a> {
             if !self.asked.contains(&key.as_str()) {
                 let hint = match nearest(key, self.asked.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("there are `{}`", self.asked.join("`, `")),
+                    None => format!("there are `{}`", self.names().join("`, `")),
                 };
                 book.mistake(&entry.key_at, format!("unknown key `{key}`"))
                     .hint(hint);
             }
         }
+    }
+
+    /// What was asked for, each once.
+    fn names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for name in &self.asked {
+            if !names.contains(name) {
+                names.push(*name);
+            }
+        }
+        names
     }
 
     /// Text.

@@ -1,7 +1,7 @@
 //! What must not be shown: secrets written into a file, and user and password
 //! in a URL.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     mistake::Place,
@@ -70,17 +70,32 @@ pub(super) fn without_userinfo(url: &str) -> String {
 }
 
 /// The parts of `text` that hold secrets, as far as its tree tells.
-pub(super) fn secrets(node: &Node, secret: bool, text: &str, found: &mut Vec<Range<usize>>) {
+pub(super) fn secrets(root: &Node, text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    collect(root, false, text, &mut HashMap::new(), &mut found);
+    found
+}
+
+/// Adds those of `node`; `keys` knows which keys were judged to be a secret's,
+/// since all checks have the same few.
+fn collect<'a>(
+    node: &'a Node,
+    secret: bool,
+    text: &str,
+    keys: &mut HashMap<&'a str, bool>,
+    found: &mut Vec<Range<usize>>,
+) {
     match (&node.value, &node.at) {
         (Value::Table(entries), _) => {
             for (key, entry) in entries {
-                let secret = secret || nearest(key, SECRET_KEYS).is_some();
-                secrets(&entry.node, secret, text, found);
+                let judge = || nearest(key, SECRET_KEYS).is_some();
+                let secret = secret || *keys.entry(key).or_insert_with(judge);
+                collect(&entry.node, secret, text, keys, found);
             }
         }
         (Value::List(items), _) => {
             for item in items {
-                secrets(item, secret, text, found);
+                collect(item, secret, text, keys, found);
             }
         }
         (_, Place::File(_, span)) => {

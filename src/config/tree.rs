@@ -37,10 +37,14 @@ pub(super) enum Value {
     Integer(i64),
     Bool(bool),
     List(Vec<Node>),
-    Table(BTreeMap<String, Entry>),
+    Table(Entries),
     /// A kind that no setting takes; its name.
     Other(&'static str),
 }
+
+/// The values of a table. They are boxed since a map makes room for many,
+/// and most tables have two or three.
+pub(super) type Entries = BTreeMap<String, Box<Entry>>;
 
 /// A value under a key.
 #[derive(Clone)]
@@ -74,7 +78,7 @@ impl Node {
     }
 
     /// The entries, when it is a table.
-    pub(super) fn entries_mut(&mut self) -> Option<&mut BTreeMap<String, Entry>> {
+    pub(super) fn entries_mut(&mut self) -> Option<&mut Entries> {
         if let Value::Table(entries) = &mut self.value {
             Some(entries)
         } else {
@@ -123,9 +127,7 @@ fn parse(path: &Path, text: &str, book: &mut Book) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let at = Place::File(file, table.span());
     let mut root = Node::new(entries(table.get_ref(), file), at);
-    let mut secrets = Vec::new();
-    hide::secrets(&root, false, text, &mut secrets);
-    book.hide(file, secrets);
+    book.hide(file, hide::secrets(&root, text));
     let mut errors: Vec<_> = errors
         .into_iter()
         .map(|error| (error.span().unwrap_or(0..0), error))
@@ -197,7 +199,7 @@ fn entries(table: &DeTable<'_>, file: usize) -> Value {
             key_at: Place::File(file, key.span()),
             node: node(value, file),
         };
-        (key.get_ref().to_string(), entry)
+        (key.get_ref().to_string(), Box::new(entry))
     };
     Value::Table(table.iter().map(entry).collect())
 }
@@ -253,25 +255,26 @@ const INCLUDED: [&str; 2] = ["check", "maintenance"];
 fn merge(root: &mut Node, mut included: Node, book: &mut Book) {
     let found = included.entries_mut().map(std::mem::take);
     for (key, entry) in found.unwrap_or_default() {
+        let Entry { key_at, node } = *entry;
         if !INCLUDED.contains(&key.as_str()) {
-            book.mistake(&entry.key_at, format!("`{key}` in an included file"))
+            book.mistake(&key_at, format!("`{key}` in an included file"))
                 .hint(
                     "files in `conf.d` hold `[[check]]` and `[[maintenance]]`; everything else \
                      goes into the main file",
                 );
             continue;
         }
-        let Value::List(mut added) = entry.node.value else {
-            book.mistake(&entry.key_at, format!("`{key}` is not a list"))
+        let Value::List(mut added) = node.value else {
+            book.mistake(&key_at, format!("`{key}` is not a list"))
                 .hint(format!("write `[[{key}]]`, with two brackets"));
             continue;
         };
         let Some(entries) = root.entries_mut() else {
             continue;
         };
-        let all = entries.entry(key).or_insert_with(|| Entry {
-            node: Node::new(Value::List(Vec::new()), entry.key_at.clone()),
-            key_at: entry.key_at,
+        let all = entries.entry(key).or_insert_with(|| {
+            let node = Node::new(Value::List(Vec::new()), key_at.clone());
+            Box::new(Entry { key_at, node })
         });
         if let Value::List(list) = &mut all.node.value {
             list.append(&mut added);

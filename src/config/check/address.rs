@@ -157,6 +157,10 @@ fn ascii(written: &str, url: &Url) -> String {
 /// is a URL still, so that `config show` shows a configuration.
 pub(super) fn shown(text: &str, url: &Url) -> String {
     let shown = without_userinfo(text);
+    if shown == url.as_str() {
+        // There was nothing to hide.
+        return ascii(&shown, url);
+    }
     match probeable(&shown, "") {
         Ok(parsed) => ascii(&shown, &parsed),
         Err(_) => match url.port() {

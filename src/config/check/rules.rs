@@ -1,6 +1,6 @@
 //! What a good answer is: HTTP statuses, latency and expectations.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use super::{
     super::{
@@ -36,9 +36,12 @@ pub(super) fn read(
 }
 
 fn dialect(fields: &mut Fields<'_>, book: &mut Book) -> Dialect {
-    let mut words = vec![("auto", Dialect::Recognised), ("none", Dialect::None)];
-    words.extend(document::NAMES.map(|name| (name, Dialect::Named(name))));
-    fields.word("dialect", &words, book).unwrap_or_default()
+    static WORDS: LazyLock<Vec<(&str, Dialect)>> = LazyLock::new(|| {
+        let named = document::NAMES.map(|name| (name, Dialect::Named(name)));
+        let words = [("auto", Dialect::Recognised), ("none", Dialect::None)];
+        words.into_iter().chain(named).collect()
+    });
+    fields.word("dialect", &WORDS, book).unwrap_or_default()
 }
 
 pub(super) fn on_disagreement(fields: &mut Fields<'_>, book: &mut Book) -> Option<Disagreement> {
