@@ -12,7 +12,10 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{SetOnce, watch},
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -168,7 +171,7 @@ impl Daemon {
 
     fn spawn(&self, keeper: store::connection::Keeper, desk: Arc<Desk>) {
         let config = &self.settings.config;
-        let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
+        let adopted = Arc::new(SetOnce::new());
         let (recorder, store) = (self.recorder.clone(), self.store.clone());
         let cells = self.cells.subscribe();
         let watched = Watched {
@@ -180,17 +183,20 @@ impl Daemon {
         };
         let (turns, stores) = (watched.schedule.clone(), watched.recorder.clone());
         self.ground.spawn("keeper", keeper.run());
+        let done = Arc::clone(&adopted);
         self.ground.spawn("recorder", async move {
             adopt(&store, &cells).await;
-            // The scheduler may have stopped waiting.
-            drop(adopted);
+            // Nobody else sets it.
+            drop(done.set(()));
             recorder::store(recorder, store, stores).await;
         });
         self.spawn_requests(desk);
         self.spawn_circumstances();
         if config.store.history.enabled {
             let (store, cells) = (self.store.clone(), self.cells.subscribe());
-            self.ground.spawn("roller", roller::roll(store, cells));
+            let adopted = Arc::clone(&adopted);
+            self.ground
+                .spawn("roller", roller::roll(store, cells, adopted));
         }
         let layout = layout(&config.scheduler);
         let (cells, runner) = (self.cells.subscribe(), Arc::clone(&self.runner));
@@ -198,11 +204,8 @@ impl Daemon {
         let stop = self.work.stop().clone();
         let n_checks = config.checks.len();
         self.work.spawn("schedule", async move {
-            // The sender is dropped, without a word, when everything is read.
-            if tokio::time::timeout(ADOPT_TIMEOUT, may_schedule)
-                .await
-                .is_err()
-            {
+            let read = tokio::time::timeout(ADOPT_TIMEOUT, adopted.wait()).await;
+            if read.is_err() {
                 tracing::debug!("earlier summaries not read in time; scheduling begins");
             }
             info!(checks = n_checks, "serving");

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
-use tokio::sync::watch;
+use tokio::sync::{SetOnce, watch};
 
 use crate::{
     check::CheckName,
@@ -34,9 +34,11 @@ const AT_ONCE: usize = 16;
 /// The history is replayed no further back than this, in hours.
 const MAX_BACK: u64 = 31 * 24;
 
-/// Rolls up until it is dropped.
-pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>) {
+/// Rolls up until it is dropped, once the newest summaries are `adopted`: the
+/// schedule waits for those, and for the history nobody.
+pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>, adopted: Arc<SetOnce<()>>) {
     let began = clock::now();
+    adopted.wait().await;
     let mut link = store.link();
     let (mut behind, mut recalled) = (true, false);
     loop {
