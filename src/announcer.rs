@@ -14,8 +14,10 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 
 use crate::{
+    check::CheckName,
     error::Chain,
     report::{Change, Status, Summary},
+    run::Run,
     store::{Link, Store, StoreError, Trouble, events::Announced, read::Known},
 };
 
@@ -30,7 +32,7 @@ const DELAY: Duration = Duration::from_secs(1);
 /// Notices changes and announces them.
 #[derive(Clone, Debug, Default)]
 pub struct Announcer {
-    noticed: Arc<Mutex<HashMap<String, Noticed>>>,
+    noticed: Arc<Mutex<HashMap<CheckName, Noticed>>>,
     news: Arc<Notify>,
     announced: Arc<Notify>,
 }
@@ -41,7 +43,7 @@ struct Noticed {
     /// The status that the newest run left.
     status: Option<Status>,
     /// Runs that changed it and are not announced yet.
-    waiting: VecDeque<Summary>,
+    waiting: VecDeque<Box<Summary>>,
     /// What was announced last, once it was read.
     announced: Option<Announced>,
 }
@@ -54,12 +56,13 @@ impl Announcer {
     /// earlier daemon may have ended before it announced a change. That nothing
     /// is known is no change: what comes next is compared with what was
     /// announced last, and says since when it was unknown.
-    pub fn notice(&self, summary: &Summary, before: Option<Status>) {
+    pub fn notice(&self, run: &Run, before: Option<Status>) {
+        let summary = &run.summary;
         if summary.status == Status::Unknown {
             return;
         }
         let mut noticed = self.lock();
-        let check = noticed.entry(summary.check.clone()).or_default();
+        let check = noticed.entry(run.check.name.clone()).or_default();
         if check.status == Some(summary.status) && before == check.status {
             return;
         }
@@ -67,7 +70,7 @@ impl Announcer {
         if check.waiting.len() == MAX_WAITING {
             check.waiting.pop_front();
         }
-        check.waiting.push_back(summary.clone());
+        check.waiting.push_back(Box::new(summary.clone()));
         drop(noticed);
         self.news.notify_one();
     }
@@ -84,12 +87,12 @@ impl Announcer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Noticed>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CheckName, Noticed>> {
         self.noticed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The checks that have something to announce.
-    fn pending(&self) -> Vec<String> {
+    fn pending(&self) -> Vec<CheckName> {
         let noticed = self.lock();
         let pending = noticed
             .iter()
@@ -98,16 +101,16 @@ impl Announcer {
     }
 
     /// The oldest change of `check` that waits, and what was announced last.
-    fn next(&self, check: &str) -> Option<(Summary, Option<Announced>)> {
+    fn next(&self, check: &CheckName) -> Option<(Box<Summary>, Option<Announced>)> {
         let noticed = self.lock();
         let check = noticed.get(check)?;
-        Some((check.waiting.front()?.clone(), check.announced.clone()))
+        Some((check.waiting.front()?.clone(), check.announced))
     }
 
     /// Notes what was announced; `run`'s change waits no longer.
-    fn done(&self, check: &str, run: Option<&str>, announced: Announced) {
+    fn done(&self, check: &CheckName, run: Option<&str>, announced: Announced) {
         let mut noticed = self.lock();
-        let check = noticed.entry(check.to_owned()).or_default();
+        let check = noticed.entry(check.clone()).or_default();
         check.announced = Some(announced);
         if let Some(run) = run {
             check.waiting.retain(|summary| summary.run != run);
@@ -126,15 +129,11 @@ impl Announcer {
         summary: &Summary,
         last: &Announced,
     ) -> Result<bool, StoreError> {
-        let announced = last.status();
+        let announced = last.status;
         if announced == summary.status {
             return Ok(false);
         }
-        let late = last
-            .change
-            .as_ref()
-            .is_some_and(|change| change.checked_at > summary.checked_at);
-        if !late {
+        if last.checked_at <= summary.checked_at {
             return Ok(true);
         }
         let stored = store.summary(&summary.check).await?;
@@ -142,13 +141,13 @@ impl Announcer {
     }
 
     /// Announces everything that waits for `check`.
-    async fn announce(&self, store: &Store, check: &str) -> Result<(), StoreError> {
+    async fn announce(&self, store: &Store, check: &CheckName) -> Result<(), StoreError> {
         while let Some((summary, announced)) = self.next(check) {
             let last = match announced {
                 Some(last) if Self::is_news(store, &summary, &last).await? => last,
                 // What is known of the last one may be out of date.
                 Some(_) | None => {
-                    let last = store.announced(check).await?;
+                    let last = store.announced(check.as_str()).await?;
                     if !Self::is_news(store, &summary, &last).await? {
                         self.done(check, Some(&summary.run), last);
                         continue;
@@ -156,24 +155,20 @@ impl Announcer {
                     last
                 }
             };
-            let from = last.status();
-            let change = Change::to(&summary, from);
+            let change = Change::to(&summary, last.status);
             match store.announce(last.sequence, &change).await {
                 Ok(sequence) => {
-                    let announced = Announced {
-                        sequence,
-                        change: Some(change),
-                    };
+                    let announced = Announced::as_told(sequence, &change);
                     self.done(check, Some(&summary.run), announced);
                 }
                 // Somebody else announced, or we did and did not hear of it.
                 Err(error) if error.trouble == Trouble::Outrun => {
-                    let last = store.announced(check).await?;
+                    let last = store.announced(check.as_str()).await?;
                     self.done(check, None, last);
                 }
                 Err(error) => {
                     // It may be there all the same: look again.
-                    self.lock().entry(check.to_owned()).or_default().announced = None;
+                    self.lock().entry(check.clone()).or_default().announced = None;
                     return Err(error);
                 }
             }

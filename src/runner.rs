@@ -384,7 +384,7 @@ impl Runner {
             Ok(encoded) => {
                 let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
                 if !cell.check.is_ad_hoc() {
-                    self.announcer.notice(&run.summary, before);
+                    self.announcer.notice(&run, before);
                 }
                 Some(run)
             }

@@ -23,20 +23,35 @@ use crate::{
 /// The subject of refused requests.
 pub const REQUESTS: &str = "supercheck.events._requests";
 
-/// What was announced of a check last.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What was announced of a check last. It is kept of every check, so it is no
+/// more than what the next change is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {
     /// Its place in the stream; zero when nothing was.
     pub sequence: u64,
-    /// The change.
-    pub change: Option<Change>,
+    /// The status that was announced.
+    pub status: Status,
+    /// When the run that showed it started probing.
+    pub checked_at: Timestamp,
 }
 
 impl Announced {
-    /// The status that was announced.
-    pub fn status(&self) -> Status {
-        let change = self.change.as_ref();
-        change.map_or(Status::Unknown, |change| change.to)
+    /// `change`, which has this place in the stream.
+    pub const fn as_told(sequence: u64, change: &Change) -> Self {
+        Self {
+            sequence,
+            status: change.to,
+            checked_at: change.checked_at,
+        }
+    }
+
+    /// At this place in the stream is nothing that can be read.
+    const fn nothing(sequence: u64) -> Self {
+        Self {
+            sequence,
+            status: Status::Unknown,
+            checked_at: Timestamp::from_millis(0),
+        }
     }
 }
 
@@ -110,12 +125,14 @@ impl Store {
     pub async fn announced(&self, check: &str) -> Result<Announced, StoreError> {
         let stream: Stream<()> = self.stream(EVENT_STREAM).await?;
         let message = read::last(&stream, &subject(check)).await?;
-        Ok(
-            message.map_or_else(Announced::default, |message| Announced {
-                sequence: message.sequence,
-                change: serde_json::from_slice(&message.payload).ok(),
-            }),
-        )
+        let Some(message) = message else {
+            return Ok(Announced::nothing(0));
+        };
+        let change = serde_json::from_slice(&message.payload);
+        Ok(change.map_or_else(
+            |_| Announced::nothing(message.sequence),
+            |change| Announced::as_told(message.sequence, &change),
+        ))
     }
 
     /// Announces `change` as the one after `last`.
