@@ -109,8 +109,8 @@ pub struct Check {
     pub group: Option<String>,
     /// Words to filter by.
     pub tags: Vec<String>,
-    /// What a good answer is.
-    pub rules: Rules,
+    /// What a good answer is; checks with the same rules share them.
+    pub rules: Arc<Rules>,
     /// How many runs in a row change the status.
     pub thresholds: Thresholds,
     /// How often one run asks, until an answer does not fail.
@@ -126,6 +126,16 @@ impl Check {
         2 * self.interval + self.grace.unwrap_or(self.timeout)
     }
 
+    /// What is as in `other` is kept once for both.
+    pub fn share_with(&mut self, other: &Self) {
+        if self.rules == other.rules {
+            self.rules = Arc::clone(&other.rules);
+        }
+        if self.target.route == other.target.route {
+            self.target.route = Arc::clone(&other.target.route);
+        }
+    }
+
     /// Whether nothing is asked: a job reports by itself.
     pub const fn is_push(&self) -> bool {
         self.grace.is_some()
@@ -134,7 +144,7 @@ impl Check {
 
 impl Check {
     /// Whether nobody configured it: it was asked by its URL alone.
-    pub const fn is_ad_hoc(&self) -> bool {
+    pub fn is_ad_hoc(&self) -> bool {
         self.target.route.guard.is_some()
     }
 }
@@ -154,11 +164,16 @@ pub struct Target {
     pub max_redirects: u32,
     /// A response's body is read to this many bytes, then cut.
     pub max_body: usize,
-    /// How it is reached.
-    pub route: Route,
+    /// How it is reached; targets with the same route share it.
+    pub route: Arc<Route>,
 }
 
 impl Target {
+    /// The route, to change it for this target alone.
+    pub fn route_mut(&mut self) -> &mut Route {
+        Arc::make_mut(&mut self.route)
+    }
+
     /// The host that is asked: what it is called may be something else.
     pub fn asked_host(&self) -> &str {
         match &self.route.dial {

@@ -176,7 +176,10 @@ impl Runner {
         for check in checks {
             let cell = match before.get(&check.name) {
                 Some(cell) if cell.check == *check => Arc::clone(cell),
-                old => Arc::new(self.cell(check, old.map(AsRef::as_ref))?),
+                old => {
+                    let judge = cell::judge(check, cells.values().next_back())?;
+                    Arc::new(self.cell(check, judge, old.map(AsRef::as_ref)))
+                }
             };
             cells.insert(check.name.clone(), cell);
         }
@@ -185,14 +188,13 @@ impl Runner {
 
     /// A changed check is still the same question: it keeps its standing, and
     /// its first run waits for one of before the change to end.
-    fn cell(&self, check: &Arc<Check>, old: Option<&Cell>) -> Result<Cell, ExpectError> {
-        let judge = Judge::new(&check.rules).map_err(|(_, error)| error)?;
-        Ok(Cell {
+    fn cell(&self, check: &Arc<Check>, judge: Arc<Judge>, old: Option<&Cell>) -> Cell {
+        Cell {
             check: Arc::clone(check),
             judge,
             host: self.host(check),
             state: old.map_or_else(Arc::default, |old| Arc::clone(&old.state)),
-        })
+        }
     }
 
     /// A cell for a check that nobody configured, shared by all who ask for
@@ -206,7 +208,7 @@ impl Runner {
             return Ok(cell);
         }
         visits.retain(|_, cell| cell.strong_count() > 0);
-        let cell = Arc::new(self.cell(check, None)?);
+        let cell = Arc::new(self.cell(check, cell::judge(check, None)?, None));
         visits.insert(check.object.clone(), Arc::downgrade(&cell));
         Ok(cell)
     }

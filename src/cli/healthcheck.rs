@@ -51,7 +51,7 @@ async fn readyz(listen: &str, tls: bool, timeout: Duration) -> Result<Exit, Fail
     let url = format!("{scheme}://{address}/readyz");
     let mut check = config::ad_hoc(&url).map_err(bug)?;
     // The certificate is for the name that others use.
-    check.target.route.trust = Trust::Any;
+    check.target.route_mut().trust = Trust::Any;
     let prober = Prober::new(&ProberSettings::default()).map_err(|error| bug(error.to_string()))?;
     let observation = prober.probe(&check.target, timeout).await;
     let (exit, said) = match (observation.response, observation.failure) {

@@ -1,6 +1,6 @@
 //! One `[[check]]`, and the `[defaults]` behind it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -34,7 +34,7 @@ pub(super) struct Defaults {
     attempt_delay: Option<Duration>,
     max_redirects: Option<u32>,
     max_body: Option<usize>,
-    route: Route,
+    route: Arc<Route>,
     max_latency: Option<Duration>,
     on_disagreement: Disagreement,
     certificate_warn: Duration,
@@ -53,7 +53,7 @@ impl Defaults {
             attempt_delay: timing::attempt_delay(&mut fields, book),
             max_redirects: request::max_redirects(&mut fields, book),
             max_body: request::max_body(&mut fields, book),
-            route: route::read(&mut fields, &Route::default(), book),
+            route: Arc::new(route::read(&mut fields, &Route::default(), book)),
             max_latency: rules::max_latency(&mut fields, book),
             on_disagreement: rules::on_disagreement(&mut fields, book).unwrap_or_default(),
             certificate_warn: rules::certificate_warn(&mut fields, book)
@@ -116,7 +116,7 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
             timeout: timing.timeout,
             group: group.or_else(|| defaults.group.clone()),
             tags: tags.unwrap_or_else(|| defaults.tags.clone()),
-            rules,
+            rules: Arc::new(rules),
             thresholds,
             attempts: timing.attempts,
             grace,

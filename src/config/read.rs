@@ -240,6 +240,7 @@ fn checks(
     }
     let (mut names, mut objects) = (BTreeMap::new(), BTreeMap::new());
     let mut checks = BTreeMap::new();
+    let mut before: Option<Arc<Check>> = None;
     for node in nodes {
         let Some(read) = check::read(node, defaults, book) else {
             continue;
@@ -261,11 +262,16 @@ fn checks(
                 .hint("give one of them an `object` name of its own");
             book.note(&first, "the first is here");
         }
-        if let Some(check) = read.check {
+        if let Some(mut check) = read.check {
+            if let Some(before) = &before {
+                check.share_with(before);
+            }
             if check.interval >= store.object_ttl && !check.is_push() {
                 warn_of_gaps(&check, &read.interval_at, book);
             }
-            checks.insert(check.name.clone(), Arc::new(check));
+            let check = Arc::new(check);
+            before = Some(Arc::clone(&check));
+            checks.insert(check.name.clone(), check);
         }
     }
     checks.into_values().collect()

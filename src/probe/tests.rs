@@ -6,13 +6,13 @@
     reason = "the same tests for both ways of asking"
 )]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::{Prober, ProberSettings};
 use crate::{
-    check::{Attempts, Check, CheckName, Route, Rules, Secret, Target, Thresholds},
+    check::{Attempts, Check, CheckName, Secret, Target, Thresholds},
     observation::{Failure, Observation, Phase, Response},
 };
 
@@ -89,7 +89,7 @@ pub(crate) fn get(url: &str) -> Target {
         body: None,
         max_redirects: 3,
         max_body: 64 * 1024,
-        route: Route::default(),
+        route: Arc::default(),
     }
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn check(name: &str, url: &str) -> Check {
         timeout: LONG,
         group: None,
         tags: Vec::new(),
-        rules: Rules::default(),
+        rules: Arc::default(),
         thresholds: Thresholds::default(),
         attempts: Attempts::default(),
         grace: None,

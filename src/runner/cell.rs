@@ -14,7 +14,7 @@ use crate::{
     report::{Status, Summary, Trigger},
     run::Run,
     verdict::{
-        Judge, Judgement,
+        ExpectError, Judge, Judgement,
         status::{Standing, Turn},
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 pub struct Cell {
     /// The check.
     pub check: Arc<Check>,
-    pub(super) judge: Judge,
+    pub(super) judge: Arc<Judge>,
     pub(super) host: Arc<Host>,
     pub(super) state: Arc<Mutex<State>>,
 }
@@ -63,6 +63,16 @@ impl State {
             .into_iter()
             .flatten()
             .max_by_key(|summary| summary.checked_at)
+    }
+}
+
+/// What judges by the rules of `check`: that of `beside`, where they are the same.
+pub(super) fn judge(check: &Check, beside: Option<&Arc<Cell>>) -> Result<Arc<Judge>, ExpectError> {
+    match beside {
+        Some(cell) if cell.check.rules == check.rules => Ok(Arc::clone(&cell.judge)),
+        Some(_) | None => Judge::new(&check.rules)
+            .map(Arc::new)
+            .map_err(|(_, error)| error),
     }
 }
 

@@ -45,8 +45,9 @@ pub fn visit(url: &str, allow: &Arc<Allowance>) -> Result<Check, Refusal> {
             format!("make it {MAX_NAME} bytes or less"),
         ));
     }
-    check.target.route.fresh = true;
-    check.target.route.guard = Some(Arc::clone(allow));
+    let route = check.target.route_mut();
+    route.fresh = true;
+    route.guard = Some(Arc::clone(allow));
     Ok(check)
 }
 

@@ -1,5 +1,7 @@
 //! Where a check asks, the name of its report, and the URL that readers see.
 
+use std::sync::Arc;
+
 use url::{ParseError, Url};
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     request::{DEFAULT_MAX_BODY, DEFAULT_MAX_REDIRECTS},
     timing::{DEFAULT_INTERVAL, DEFAULT_TIMEOUT},
 };
-use crate::check::{Attempts, Check, CheckName, Route, Rules, Target, Thresholds};
+use crate::check::{Attempts, Check, CheckName, Target, Thresholds};
 
 /// Object names travel as one subject token, in base64.
 const MAX_OBJECT: usize = 1024;
@@ -185,7 +187,7 @@ fn plain(url: Url) -> Target {
         body: None,
         max_redirects: DEFAULT_MAX_REDIRECTS,
         max_body: DEFAULT_MAX_BODY,
-        route: Route::default(),
+        route: Arc::default(),
     }
 }
 
@@ -218,7 +220,7 @@ pub fn ad_hoc(url: &str) -> Result<Check, String> {
         timeout: DEFAULT_TIMEOUT,
         group: None,
         tags: Vec::new(),
-        rules: Rules::default(),
+        rules: Arc::default(),
         thresholds: Thresholds::default(),
         attempts: Attempts::default(),
         grace: None,

@@ -1,6 +1,6 @@
 //! The request that a check sends, and how much of the answer is read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::Url;
@@ -38,7 +38,7 @@ pub(super) fn read(
         body,
         max_redirects: max_redirects.unwrap_or(DEFAULT_MAX_REDIRECTS),
         max_body: max_body.unwrap_or(DEFAULT_MAX_BODY),
-        route,
+        route: Arc::new(route),
     })
 }
 

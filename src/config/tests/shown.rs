@@ -27,7 +27,7 @@ fn hidden(config: &Config) -> Config {
         let check = Arc::make_mut(check);
         check.target.url = Url::parse(&check.shown_url).unwrap();
         secret(&mut check.target.body);
-        if let Some(proxy) = &mut check.target.route.proxy {
+        if let Some(proxy) = &mut check.target.route_mut().proxy {
             proxy.url = Secret::new("…");
         }
         for (_, value) in &mut check.target.headers {

@@ -26,7 +26,7 @@ pub(super) fn is_plain(target: &Target) -> bool {
     url.scheme() == "http"
         && matches!(target.method.as_str(), "GET" | "HEAD")
         && target.body.is_none()
-        && target.route == Route::default()
+        && *target.route == Route::default()
         && url.username().is_empty()
         && url.password().is_none()
         && url.host().is_some()

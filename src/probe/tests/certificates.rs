@@ -32,7 +32,7 @@ fn date(text: &str) -> Timestamp {
 
 fn on(target: &Listening, route: Route) -> Target {
     Target {
-        route,
+        route: route.into(),
         ..https(target)
     }
 }
@@ -307,7 +307,7 @@ async fn a_file_that_is_gone_or_holds_nothing_is_said_and_nothing_is_probed() {
         let observation = prober()
             .probe(
                 &Target {
-                    route,
+                    route: route.into(),
                     ..get(&target.url("/"))
                 },
                 LONG,

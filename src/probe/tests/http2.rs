@@ -79,7 +79,7 @@ async fn http2_alone_is_spoken_over_tls_where_it_is_asked_for() {
     })
     .await;
     let mut question = https(&target);
-    question.route.http = HttpVersion::Two;
+    question.route_mut().http = HttpVersion::Two;
     let prober = authority.trusted();
     for _ in 0..2 {
         let observation = prober.probe(&question, LONG).await;
@@ -105,7 +105,7 @@ async fn http2_without_tls_is_spoken_where_it_is_asked_for() {
     })
     .await;
     let mut question = get(&target.url("/"));
-    question.route.http = HttpVersion::Two;
+    question.route_mut().http = HttpVersion::Two;
     let prober = prober();
     for _ in 0..2 {
         let observation = prober.probe(&question, LONG).await;

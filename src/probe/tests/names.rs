@@ -63,8 +63,8 @@ fn stranger(url: &str, allowed: &str) -> Target {
 /// The same, where only `urls` may be asked.
 fn stranger_to(url: &str, urls: &[&str], allowed: &str) -> Target {
     let mut target = get(url);
-    target.route.fresh = true;
-    target.route.guard = Some(Arc::new(Allowance {
+    target.route_mut().fresh = true;
+    target.route_mut().guard = Some(Arc::new(Allowance {
         urls: urls
             .iter()
             .map(|url| UrlPattern::parse(url).unwrap())
@@ -216,7 +216,7 @@ async fn of_a_name_with_both_kinds_of_address_the_wanted_kind_is_asked() {
     let v4 = v4.unwrap();
     for (family, hits) in [(Family::V6, (0, 1)), (Family::V4, (1, 1))] {
         let mut question = get(&format!("http://dual.example:{}/", v6.port()));
-        question.route.family = family;
+        question.route_mut().family = family;
         let observation = server.prober.probe(&question, LONG).await;
         let remote = answer(&observation).remote.unwrap();
         assert!(family.has(remote.ip()), "{remote}");
@@ -231,7 +231,7 @@ async fn of_a_name_with_both_kinds_of_address_the_wanted_kind_is_asked() {
         "ok"
     );
     let mut question = question;
-    question.route.family = Family::V4;
+    question.route_mut().family = Family::V4;
     let observation = server.prober.probe(&question, LONG).await;
     assert_eq!(failure(&observation), &Failure::Refused);
 }
@@ -240,7 +240,7 @@ async fn of_a_name_with_both_kinds_of_address_the_wanted_kind_is_asked() {
 async fn a_name_without_an_address_of_the_wanted_kind_is_not_asked() {
     let (server, _) = rebinding(&[&[Ipv4Addr::LOCALHOST]]).await;
     let mut question = get("http://health.example/");
-    question.route.family = Family::V6;
+    question.route_mut().family = Family::V6;
     let observation = server.prober.probe(&question, LONG).await;
     let unknown = Failure::NameNotFound("health.example".to_owned());
     assert_eq!(failure(&observation), &unknown);

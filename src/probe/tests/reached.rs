@@ -64,8 +64,8 @@ async fn where_nobody_listens_the_address_that_was_dialled_is_told() {
     }
     // At which port a proxy was dialled is not known here.
     let mut proxied = get("http://api.example/");
-    proxied.route.family = Family::V4;
-    proxied.route.proxy = Some(Proxy {
+    proxied.route_mut().family = Family::V4;
+    proxied.route_mut().proxy = Some(Proxy {
         url: Secret::new(url.replace("127.0.0.1", "localhost")),
         shown: String::new(),
     });
@@ -107,7 +107,7 @@ async fn over_tls_it_is_told_too_and_of_a_connection_alone() {
     let authority = Authority::new();
     let target = answering(authority.localhost(&[])).await;
     let mut question = https(&target);
-    question.route.family = Family::V4;
+    question.route_mut().family = Family::V4;
     let observation = prober().probe(&question, LONG).await;
     assert!(matches!(failure(&observation), Failure::Tls(_)));
     assert_eq!(reached(&observation), (at(&target), Vec::new()));

@@ -4,9 +4,9 @@ use super::{target::header, *};
 
 /// Answers each request by what `answer` makes of its first line.
 async fn routed(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Listening {
-    let answer = std::sync::Arc::new(answer);
+    let answer = Arc::new(answer);
     Listening::serving(move |mut accepted| {
-        let answer = std::sync::Arc::clone(&answer);
+        let answer = Arc::clone(&answer);
         async move {
             while let Some(request) = accepted.request().await {
                 let line = request.lines().next().unwrap_or_default();
@@ -141,8 +141,8 @@ async fn what_fails_after_a_redirect_is_of_the_last_hop() {
 
 #[tokio::test]
 async fn nothing_configured_crosses_to_another_origin_or_comes_back_from_one() {
-    let home = std::sync::Arc::new(std::sync::OnceLock::<String>::new());
-    let back = std::sync::Arc::clone(&home);
+    let home = Arc::new(std::sync::OnceLock::<String>::new());
+    let back = Arc::clone(&home);
     let foreign = routed(move |line| match line {
         "GET /away HTTP/1.1" => to(302, back.get().unwrap()),
         other => panic!("{other}"),

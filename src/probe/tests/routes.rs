@@ -11,7 +11,7 @@ use crate::check::{Dial, HttpVersion, Proxy};
 /// Asks for `name`, at `host`.
 fn dialling(url: &str, name: &str, host: &str, port: Option<u16>) -> Target {
     let mut target = get(url);
-    target.route.dial = Some(Dial {
+    target.route_mut().dial = Some(Dial {
         name: name.to_owned(),
         host: host.to_owned(),
         port,
@@ -101,13 +101,13 @@ async fn a_version_of_http_can_be_asked_for() {
     ] {
         let target = answering(authority.localhost(offered)).await;
         let mut question = tls::https(&target);
-        question.route.http = version;
+        question.route_mut().http = version;
         let observation = prober.probe(&question, LONG).await;
         assert_eq!(answer(&observation).version, expected);
     }
     let target = answering(authority.localhost(&["http/1.1"])).await;
     let mut question = tls::https(&target);
-    question.route.http = HttpVersion::Two;
+    question.route_mut().http = HttpVersion::Two;
     let observation = prober.probe(&question, LONG).await;
     let failure = failure(&observation);
     assert!(matches!(failure, Failure::Tls(_)), "{failure:?}");
@@ -115,7 +115,7 @@ async fn a_version_of_http_can_be_asked_for() {
 
 fn through(target: &Target, proxy: &str) -> Target {
     let mut target = target.clone();
-    target.route.proxy = Some(Proxy {
+    target.route_mut().proxy = Some(Proxy {
         url: Secret::new(proxy),
         shown: String::new(),
     });
@@ -201,7 +201,7 @@ async fn a_fresh_connection_is_made_for_every_probe_that_wants_one() {
     let target = Listening::answering(OK).await;
     let prober = prober();
     let mut question = get(&target.url("/"));
-    question.route.fresh = true;
+    question.route_mut().fresh = true;
     for n in 1..=3 {
         let observation = prober.probe(&question, LONG).await;
         answer(&observation);

@@ -56,7 +56,7 @@ async fn a_handshake_shows_the_certificate() {
     assert_eq!(failure(&stranger), &Failure::Tls(why.clone()));
     assert_eq!(stranger.certificate.unwrap().untrusted, Some(why));
     let mut relaxed = question;
-    relaxed.route.trust = crate::check::Trust::Any;
+    relaxed.route_mut().trust = crate::check::Trust::Any;
     assert_eq!(prober().probe(&relaxed, LONG).await.failure, None);
 }
 
