@@ -7,8 +7,9 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
     },
     time::Duration,
 };
@@ -23,6 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A stop may take so much longer than the grace: storing, NATS, the embedded
 /// server.
 const BEYOND_GRACE: Duration = Duration::from_secs(15);
+/// So much may wait for a service manager that does not read.
+const UNHEARD: usize = 64;
 
 /// What is watched and told.
 #[derive(Clone)]
@@ -127,10 +130,25 @@ pub(super) fn stopping(grace: Duration) {
 }
 
 fn send(states: &[NotifyState]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager was not told");
+    let lines: Vec<_> = states.iter().map(ToString::to_string).collect();
+    if TELLER.try_send(lines.join("\n")).is_err() {
+        tracing::debug!("the service manager was not told: it does not listen");
     }
 }
+
+/// Takes what is told to a thread of its own: a service manager that does not
+/// read makes that wait, and nothing else.
+static TELLER: LazyLock<SyncSender<String>> = LazyLock::new(|| {
+    let (told, heard) = mpsc::sync_channel::<String>(UNHEARD);
+    std::thread::spawn(move || {
+        for lines in heard {
+            if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&lines)]) {
+                tracing::debug!(%error, "the service manager was not told");
+            }
+        }
+    });
+    told
+});
 
 fn line(checks: usize, down: usize, degraded: usize, link: Link, refused: bool) -> String {
     let checked = if checks == 1 { "check" } else { "checks" };

@@ -76,6 +76,28 @@ fn config(nats: &Nats, target: &Target) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_manager_that_does_not_read_holds_up_nothing() {
+    let (nats, target) = (Nats::start().await, Target::start().await);
+    let manager = Manager::listen();
+    // Until it takes no more.
+    let other = UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    while other.send_to(b"X=1", manager.path().join("notify")).is_ok() {}
+    let config = config(&nats, &target);
+    let mut daemon = manager.serve(&config, &[("WATCHDOG_USEC", "100000")]);
+    daemon.ready().await;
+    let second = config.lines().skip(2).collect::<Vec<_>>().join("\n");
+    let second = second.replace("api", "shop").replace("/\"\n", "/shop\"\n");
+    std::fs::write(daemon.config(), format!("{config}{second}")).unwrap();
+    daemon.signal(Signal::HUP);
+    for path in ["/", "/shop"] {
+        let asked = target.hits(path);
+        wait::until(path, async || (target.hits(path) > asked + 2).then_some(())).await;
+    }
+    assert_eq!(daemon.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_tells_how_it_is_from_ready_to_stopping() {
     let mut nats = Nats::start().await;
     nats.kill();
