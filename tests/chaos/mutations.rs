@@ -9,14 +9,19 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use crate::{
+    decoy::Decoy,
     gauges::Gauges,
     reading,
     scene::{self, Scene},
+    secrets,
     support::{
         asker::{self, Answer},
         clients::Client,
@@ -61,6 +66,8 @@ async fn every_checker_finds_what_it_is_for() {
     }
     events_are_judged(&scene).await;
     silence_is_found(&scene).await;
+    secrets_are_found(&scene).await;
+    connections_to_the_decoy_are_found(&scene.decoy).await;
     what_is_taken_and_logged_is_judged(&scene);
 }
 
@@ -257,6 +264,41 @@ async fn silence_is_found(scene: &Scene) {
     stored.await.unwrap().await.unwrap();
     let compared = reading::summaries_are_of_the_reports(nats, &scene.truth).await;
     finds(compared, "is not of");
+}
+
+async fn secrets_are_found(scene: &Scene) {
+    let js = scene.stage.servers[0].jetstream().await;
+    secrets::stored(&js).await.unwrap();
+    let forged = STANDARD.encode(secrets::PASSWORD);
+    let stored = js.publish("$KV.supercheck_kv.forged", forged.into());
+    stored.await.unwrap().await.unwrap();
+    finds(
+        secrets::stored(&js).await,
+        "KV_supercheck_kv shows a secret",
+    );
+
+    let daemon = &scene.stage.daemons[1];
+    let path = daemon.config().with_file_name("log");
+    let mut log = File::options().append(true).open(path).unwrap();
+    writeln!(
+        log,
+        "{}",
+        json!({"level": "INFO", "message": secrets::HEADER})
+    )
+    .unwrap();
+    finds(secrets::told_by(daemon).await, "a log shows a secret");
+}
+
+async fn connections_to_the_decoy_are_found(decoy: &Decoy) {
+    finds(decoy.was_not_reached(), "0 were refused");
+    let place = decoy.places()[0].replace("http://", "");
+    let address = place.split('/').next().unwrap();
+    drop(tokio::net::TcpStream::connect(address).await.unwrap());
+    wait::until("it is noticed", async || {
+        let found = decoy.was_not_reached().unwrap_err();
+        found.contains("1 connected").then_some(())
+    })
+    .await;
 }
 
 fn what_is_taken_and_logged_is_judged(scene: &Scene) {

@@ -9,8 +9,10 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::{
+    decoy::{ALLOWED, Decoy},
     lag::Lag,
     names::Names,
+    secrets::{HEADER, PASSWORD},
     server::Server,
     support::{
         daemon::Daemon,
@@ -37,6 +39,8 @@ const ACK_WAIT: Duration = Duration::from_secs(2);
 pub struct Scene {
     pub stage: Stage,
     pub truth: Truth,
+    /// What nobody may reach through the daemons.
+    pub decoy: Decoy,
     /// Whether everything was well when the last fault was dealt.
     pub calm: bool,
     /// The port of targets that take a connection and never answer.
@@ -76,7 +80,7 @@ impl Scene {
             .map(|n| {
                 let url = links.get(n).map_or_else(|| all.clone(), Proxy::url);
                 let config = format!(
-                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"p\"\n[store]\nreplicas = {replicas}\n[requests]\nkeep = \"6h\"\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
+                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"{PASSWORD}\"\n[store]\nreplicas = {replicas}\n[requests]\nkeep = \"6h\"\n{ALLOWED}[defaults]\nheaders = {{ X-Key = \"{HEADER}\" }}\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
                 );
                 serve(&config, &clock(&clocks, n), &truth)
             })
@@ -94,6 +98,7 @@ impl Scene {
         let scene = Self {
             stage,
             truth,
+            decoy: Decoy::start().await,
             calm: true,
             silent: silent().await,
             clocks,

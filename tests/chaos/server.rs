@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::nats::Nats;
+use crate::{secrets::PASSWORD, support::nats::Nats};
 
 /// The disk's size, in MiB.
 const DISK: u64 = 512;
@@ -70,7 +70,7 @@ impl Server {
         };
         let users: String = (0..self.users)
             .filter(|user| limit != Limit::Revoked(*user))
-            .map(|user| format!("{{ user: i{user}, password: p }}, "))
+            .map(|user| format!("{{ user: i{user}, password: {PASSWORD} }}, "))
             .collect();
         format!(
             "max_payload: {payload}\nno_auth_user: tester\njetstream {{ store_dir: \"{store}\", max_file_store: {SERVER_ROOM}, %LIMITS% }}\naccounts {{ CHAOS {{ jetstream {{ max_file: {room} }}, users: [ {users} {{ user: tester, password: p }} ] }} }}\n"

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{support::clients::Client, truth::Truth};
+use crate::{secrets, support::clients::Client, truth::Truth};
 
 /// Milliseconds between two looks at everything: each read of a report leaves a
 /// consumer on the server for 30 s, and thousands of them make it slow.
@@ -65,17 +65,20 @@ pub async fn watch(client: Client, url: &str, truth: &Truth) -> Watcher {
             let seen: Value = serde_json::from_str(&read).unwrap();
             let check = seen["check"].as_str().unwrap();
             let [from, to] = ["from", "to"].map(|key| seen[key].as_i64().unwrap());
+            let mut judge = |found: Result<(), String>| {
+                if let Err(wrong) = found
+                    && reads.wrong.len() < MOST_WRONG
+                {
+                    eprintln!("WRONG {wrong}");
+                    reads.wrong.push(wrong);
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            };
+            judge(secrets::absent("what is read", &read));
             for (report, key) in [(false, "summary"), (true, "report")] {
                 if seen[key].is_object() {
                     reads.judged += 1;
-                    let allowed = truth.allows(check, report, &seen[key], from, to);
-                    if let Err(wrong) = allowed
-                        && reads.wrong.len() < MOST_WRONG
-                    {
-                        eprintln!("WRONG {wrong}");
-                        reads.wrong.push(wrong);
-                        count.fetch_add(1, Ordering::SeqCst);
-                    }
+                    judge(truth.allows(check, report, &seen[key], from, to));
                 }
             }
             if let Some(error) = seen["error"].as_str() {

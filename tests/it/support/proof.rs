@@ -17,6 +17,9 @@ use super::{
     wait,
 };
 
+/// Ids begin so.
+const OURS: &str = "id-";
+
 /// `n` ids, each sent one to three times, as a request or as a publish.
 pub fn wishes(n: usize, checks: usize, gap: Duration, random: &mut fastrand::Rng) -> Vec<Wish> {
     let gap = u64::try_from(gap.as_millis()).unwrap();
@@ -25,7 +28,7 @@ pub fn wishes(n: usize, checks: usize, gap: Duration, random: &mut fastrand::Rng
         let check = format!("c{}", random.usize(..checks));
         for copy in 0..random.u8(1..=3) {
             wishes.push(Wish {
-                id: format!("id-{number}"),
+                id: format!("{OURS}{number}"),
                 check: check.clone(),
                 // What is only published is asked for at the end.
                 publish: copy > 0 && random.bool(),
@@ -158,13 +161,17 @@ async fn recorded(js: &jetstream::Context) -> BTreeMap<String, String> {
         let Some(token) = message.subject.strip_prefix("$KV.supercheck_requests.id.") else {
             continue;
         };
-        let id = URL_SAFE_NO_PAD.decode(token).unwrap();
+        let id = String::from_utf8(URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
+        // Others may have asked meanwhile, for other things.
+        if !id.starts_with(OURS) {
+            continue;
+        }
         let record: Value = serde_json::from_slice(&message.payload).unwrap();
         // The server took it on the condition that nothing was there.
         let condition = message.headers.get("Nats-Expected-Last-Subject-Sequence");
         assert_eq!(condition.unwrap().as_str(), "0");
         let run = record["run"].as_str().expect("no refusal").to_owned();
-        recorded.insert(String::from_utf8(id).unwrap(), run);
+        recorded.insert(id, run);
     }
     recorded
 }
