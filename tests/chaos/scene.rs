@@ -179,7 +179,7 @@ async fn silent() -> u16 {
 
 /// What a daemon may complain of here, each line with something to do about it
 /// or to know.
-const COMPLAINTS: [&str; 11] = [
+const COMPLAINTS: [&str; 12] = [
     "lost NATS; checks go on",
     "NATS is not there; checks go on",
     "NATS cannot be used; trying again",
@@ -191,6 +191,7 @@ const COMPLAINTS: [&str; 11] = [
     "earlier summaries not read",
     "probes cannot be made",
     "the NATS server refused something",
+    "readers leave many consumers",
 ];
 
 /// A few lines for each fault, and none that nobody can act on.
