@@ -145,6 +145,7 @@ impl Daemon {
             require(config, &url).await?;
         }
         let (store, keeper) = store::connect(&config.nats, &url, config.store.clone()).await?;
+        ground.spawn("keeper", keeper.run());
         let recorder = Recorder::default();
         let runner = Arc::new(runner(config, &settings.instance, &recorder, &work)?);
         runner.maintenance().set_windows(&config.maintenance);
@@ -165,13 +166,14 @@ impl Daemon {
             refused: Arc::default(),
             settings,
         };
-        daemon.spawn(keeper, desk);
+        daemon.spawn(desk);
         Ok(daemon)
     }
 
-    fn spawn(&self, keeper: store::connection::Keeper, desk: Arc<Desk>) {
+    fn spawn(&self, desk: Arc<Desk>) {
         let config = &self.settings.config;
-        let adopted = Arc::new(SetOnce::new());
+        let (adopted, may_schedule) = tokio::sync::oneshot::channel::<()>();
+        let scheduled = Arc::new(SetOnce::new());
         let (recorder, store) = (self.recorder.clone(), self.store.clone());
         let cells = self.cells.subscribe();
         let watched = Watched {
@@ -182,21 +184,19 @@ impl Daemon {
             refused: Arc::clone(&self.refused),
         };
         let (turns, stores) = (watched.schedule.clone(), watched.recorder.clone());
-        self.ground.spawn("keeper", keeper.run());
-        let done = Arc::clone(&adopted);
         self.ground.spawn("recorder", async move {
             adopt(&store, &cells).await;
-            // Nobody else sets it.
-            drop(done.set(()));
+            // The scheduler may have stopped waiting.
+            drop(adopted);
             recorder::store(recorder, store, stores).await;
         });
         self.spawn_requests(desk);
         self.spawn_circumstances();
         if config.store.history.enabled {
             let (store, cells) = (self.store.clone(), self.cells.subscribe());
-            let adopted = Arc::clone(&adopted);
+            let scheduled = Arc::clone(&scheduled);
             self.ground
-                .spawn("roller", roller::roll(store, cells, adopted));
+                .spawn("roller", roller::roll(store, cells, scheduled));
         }
         let layout = layout(&config.scheduler);
         let (cells, runner) = (self.cells.subscribe(), Arc::clone(&self.runner));
@@ -204,11 +204,16 @@ impl Daemon {
         let stop = self.work.stop().clone();
         let n_checks = config.checks.len();
         self.work.spawn("schedule", async move {
-            let read = tokio::time::timeout(ADOPT_TIMEOUT, adopted.wait()).await;
-            if read.is_err() {
+            // The sender is dropped, without a word, when everything is read.
+            if tokio::time::timeout(ADOPT_TIMEOUT, may_schedule)
+                .await
+                .is_err()
+            {
                 tracing::debug!("earlier summaries not read in time; scheduling begins");
             }
             info!(checks = n_checks, "serving");
+            // Nobody else sets it.
+            drop(scheduled.set(()));
             triggers::follow(cells, runner, layout, sharing, turns, stop).await;
         });
         let until = self.work.stop().clone();
@@ -414,7 +419,7 @@ async fn adopt(store: &Store, cells: &watch::Receiver<Arc<Cells>>) {
             for summary in summaries {
                 let name = CheckName::new(&summary.check).ok();
                 if let Some(cell) = name.and_then(|name| cells.get(&name)) {
-                    cell.adopt(&summary);
+                    cell.adopt(summary);
                 }
             }
         }

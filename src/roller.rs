@@ -34,11 +34,11 @@ const AT_ONCE: usize = 16;
 /// The history is replayed no further back than this, in hours.
 const MAX_BACK: u64 = 31 * 24;
 
-/// Rolls up until it is dropped, once the newest summaries are `adopted`: the
-/// schedule waits for those, and for the history nobody.
-pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>, adopted: Arc<SetOnce<()>>) {
+/// Rolls up until it is dropped, once it is `scheduled`: for the newest
+/// summaries the schedule waits, and for the history nobody.
+pub async fn roll(store: Store, cells: watch::Receiver<Arc<Cells>>, scheduled: Arc<SetOnce<()>>) {
     let began = clock::now();
-    adopted.wait().await;
+    scheduled.wait().await;
     let mut link = store.link();
     let (mut behind, mut recalled) = (true, false);
     loop {

@@ -84,11 +84,14 @@ impl Watched {
     /// "1,204 checks, 3 down, NATS connected".
     fn status(&self) -> String {
         let cells = Arc::clone(&self.cells.borrow());
-        let count = |status| {
-            let is = |cell: &&Arc<_>| crate::runner::Cell::status(cell) == Some(status);
-            cells.values().filter(is).count()
-        };
-        let (down, degraded) = (count(Status::Down), count(Status::Degraded));
+        let (mut down, mut degraded) = (0, 0);
+        for cell in cells.values() {
+            match cell.status() {
+                Some(Status::Down) => down += 1,
+                Some(Status::Degraded) => degraded += 1,
+                Some(Status::Up | Status::Unknown) | None => {}
+            }
+        }
         let refused = self.refused.load(Ordering::Relaxed);
         let link = *self.link.borrow();
         line(cells.len(), down, degraded, link, refused)

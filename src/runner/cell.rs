@@ -189,13 +189,13 @@ impl Cell {
 
     /// Takes up what an earlier daemon stored, so that a restart neither
     /// forgets an outage nor moves its beginning.
-    pub fn adopt(&self, stored: &Summary) {
+    pub fn adopt(&self, summary: Box<Summary>) {
+        let stored = Standing::of(&summary);
         let mut state = self.lock();
         if state.latest.is_none() {
-            state.recent.go_on_from(stored);
-            state.adopted = Some(Box::new(stored.clone()));
+            state.recent.go_on_from(&summary);
+            state.adopted = Some(summary);
         }
-        let stored = Standing::of(stored);
         match &mut state.standing {
             None => state.standing = Some(stored),
             Some(now) if now.counted().status == stored.counted().status => {

@@ -236,8 +236,8 @@ async fn a_stored_summary_is_taken_up_and_an_outage_keeps_its_beginning() {
     // Both when it is read before the first run, and when after.
     let second = Bench::new(1, 1);
     let restarted = second.cell("api", &gone);
-    restarted.adopt(&stored);
-    cell.adopt(&stored);
+    restarted.adopt(Box::new(stored.clone()));
+    cell.adopt(Box::new(stored.clone()));
     for (bench, cell) in [(second, restarted), (first, cell)] {
         bench.start(&cell);
         bench.done().await;
