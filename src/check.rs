@@ -43,6 +43,11 @@ impl CheckName {
         }
     }
 
+    /// The name as text that is shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -98,9 +103,9 @@ pub struct Check {
     pub target: Target,
     /// Name of the report in the object store: the URL as configured, in
     /// ASCII, unless the check sets one.
-    pub object: String,
+    pub object: Arc<str>,
     /// The URL as readers may see it: [`Check::object`]'s URL, with secrets cut out.
-    pub shown_url: String,
+    pub shown_url: Arc<str>,
     /// Start to start.
     pub interval: Duration,
     /// One probe, connect to last byte; shorter than `interval`.

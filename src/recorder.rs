@@ -351,7 +351,7 @@ fn record(store: &Store, waiting: &Waiting) -> Record {
             ObjectContent::Document => run.document(),
         };
         body.map(|body| Object {
-            name: run.check.object.clone(),
+            name: run.check.object.to_string(),
             body,
         })
     });

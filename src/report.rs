@@ -4,6 +4,8 @@
 //! Keys are only ever added. Times are RFC 3339 in UTC with milliseconds,
 //! durations are numbers of milliseconds under a name that ends in `_ms`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -44,9 +46,9 @@ pub struct Summary {
     /// Version of this form, 1.
     pub v: u32,
     /// The check's name.
-    pub check: String,
+    pub check: Arc<str>,
     /// The target's URL, without secrets.
-    pub url: String,
+    pub url: Arc<str>,
     /// The check's status after this run.
     pub status: Status,
     /// Judgement of this run.
@@ -106,7 +108,7 @@ pub struct Summary {
     /// Why the run happened.
     pub trigger: Trigger,
     /// The daemon that ran it.
-    pub instance: String,
+    pub instance: Arc<str>,
     /// The run's id.
     pub run: String,
 }
@@ -309,14 +311,14 @@ impl Change {
     pub fn to(summary: &Summary, from: Status) -> Self {
         Self {
             v: WIRE_VERSION,
-            check: summary.check.clone(),
+            check: summary.check.to_string(),
             from,
             to: summary.status,
             since: summary.since,
             checked_at: summary.checked_at,
             message: summary.message.clone(),
             run: summary.run.clone(),
-            instance: summary.instance.clone(),
+            instance: summary.instance.to_string(),
             unknown_since: summary.unknown_since,
             maintenance: summary.maintenance,
             maintenance_reason: summary.maintenance_reason.clone(),

@@ -86,7 +86,7 @@ async fn catch_up(store: &Store, cells: &Cells, began: Timestamp) -> Result<(), 
             if summary.checked_at.as_millis() < from * HOUR {
                 return;
             }
-            let (hours, done) = past.entry(summary.check.clone()).or_default();
+            let (hours, done) = past.entry(summary.check.to_string()).or_default();
             hours.count(summary);
             // An hour that is long over takes no more room than it must.
             if hours.open().len() > 2 {

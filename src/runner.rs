@@ -57,7 +57,7 @@ use lack::Lack;
 #[derive(Debug)]
 pub struct Runner {
     prober: Prober,
-    instance: String,
+    instance: Arc<str>,
     permits: Semaphore,
     /// Runs that somebody asked for get half of the permits at most, here and at
     /// each host, so that a flood of requests never starves the schedule.
@@ -120,7 +120,7 @@ impl Runner {
     ) -> Self {
         Self {
             prober,
-            instance,
+            instance: instance.into(),
             permits: Semaphore::new(limits.concurrency),
             request_permits: Semaphore::new((limits.concurrency / 2).max(1)),
             known: AtomicU64::new(0),
@@ -204,12 +204,12 @@ impl Runner {
     /// As [`Runner::cells`].
     pub fn visit(&self, check: &Arc<Check>) -> Result<Arc<Cell>, ExpectError> {
         let mut visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cell) = visits.get(&check.object).and_then(Weak::upgrade) {
+        if let Some(cell) = visits.get(&*check.object).and_then(Weak::upgrade) {
             return Ok(cell);
         }
         visits.retain(|_, cell| cell.strong_count() > 0);
         let cell = Arc::new(self.cell(check, cell::judge(check, None)?, None));
-        visits.insert(check.object.clone(), Arc::downgrade(&cell));
+        visits.insert(check.object.to_string(), Arc::downgrade(&cell));
         Ok(cell)
     }
 
@@ -305,7 +305,7 @@ impl Runner {
             if let Some(run) = runner.run(&cell, trigger).await {
                 let summary = &run.summary;
                 if let Some(until) = summary.held_back_until {
-                    tracing::info!(check = summary.check, %until, "the target asks to be left alone");
+                    tracing::info!(check = %summary.check, %until, "the target asks to be left alone");
                 }
                 if !run.check.is_ad_hoc() {
                     runner.recorder.offer(&run);

@@ -235,7 +235,7 @@ impl Worker {
         match self.insist(|| self.store.record(id, &record)).await? {
             Recorded::Made if ad_hoc => {
                 let object = write::Object {
-                    name: run.check.object.clone(),
+                    name: run.check.object.to_string(),
                     body: run.encoded.report.clone(),
                 };
                 let checked_at = run.summary.checked_at;
@@ -354,7 +354,7 @@ impl Worker {
             return Ok(());
         };
         if record.asked.starts_with("url:") {
-            let name = summary.url;
+            let name = summary.url.to_string();
             let object = write::Object { name, body: answer };
             return self.store_visit(object, summary.checked_at).await;
         }
@@ -366,7 +366,7 @@ impl Worker {
         }
         let name = self.object(&summary.check);
         let again = write::Record {
-            check: summary.check.clone(),
+            check: summary.check.to_string(),
             summary: serde_json::to_vec(&summary).unwrap_or_default().into(),
             run: run.clone(),
             failure: (summary.verdict == Verdict::Fail && summary.held.is_none()).then(|| {
@@ -384,7 +384,7 @@ impl Worker {
 
     fn object(&self, check: &str) -> Option<String> {
         let cells = self.cells.borrow();
-        cells.get(check).map(|cell| cell.check.object.clone())
+        cells.get(check).map(|cell| cell.check.object.to_string())
     }
 
     async fn leave_trace(&self, id: &str, asked: &str, refusal: &Refusal) -> Result<(), Later> {
@@ -419,7 +419,7 @@ pub fn find(cells: &Cells, what: &What) -> Option<Arc<Cell>> {
         What::Check(name) => cells.get(name.as_str()),
         What::Url(url) => cells
             .values()
-            .find(|cell| cell.check.object == *url || cell.check.shown_url == *url),
+            .find(|cell| *cell.check.object == *url || *cell.check.shown_url == *url),
     };
     found.cloned()
 }

@@ -262,10 +262,10 @@ fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
             withheld: false,
         };
         let standing = Standing::after(None, turn, check.thresholds);
-        let run = nuid::next().to_string();
+        let (instance, run) = ("supercheck check".into(), nuid::next().to_string());
         let making = Making {
             failed_attempts: failed,
-            ..Making::new(Trigger::Request, "supercheck check", run)
+            ..Making::new(Trigger::Request, &instance, run)
         };
         let encoded = write_up(&check, &observation, judgement, standing, making)
             .encode()

@@ -26,14 +26,14 @@ pub fn run(global: &Global, options: &Options) -> Result<Exit, Failure> {
     let loaded = load::load(global.config.as_deref())?;
     let target = options.target.as_str();
     let check = loaded.config.checks.iter().find(|check| {
-        check.name.as_str() == target || check.object == target || check.shown_url == target
+        check.name.as_str() == target || *check.object == *target || *check.shown_url == *target
     });
     out::block_on(with_store(&loaded.config, async |store| {
         let found = if options.last_failure {
             let name = check.map_or(target, |check| check.name.as_str());
             store.last_failure(name).await
         } else {
-            let object = check.map_or(target, |check| check.object.as_str());
+            let object = check.map_or(target, |check| &*check.object);
             store.report(object).await
         };
         if let Some(body) = found.map_err(|error| Failure::new(Exit::Unavailable, error))? {

@@ -118,7 +118,7 @@ fn shown(report: &[u8], options: &Options) -> Result<Exit, Failure> {
         out::print("\n")?;
     } else {
         let row = vec![
-            out::Cell::plain(&summary.check),
+            out::Cell::plain(&*summary.check),
             out::Cell::status(out::of_verdict(summary.verdict), out::colour()),
             out::Cell::plain(out::latency(summary.latency_ms)),
             out::Cell::plain(

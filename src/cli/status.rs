@@ -209,7 +209,7 @@ fn line(row: &Row, now: Timestamp, colour: bool) -> Vec<Cell> {
         summary.since
     };
     vec![
-        Cell::plain(&summary.check),
+        Cell::plain(&*summary.check),
         Cell::status(status, colour),
         Cell::plain(out::age(now.since(since))),
         Cell::plain(format!("{} ago", out::age(now.since(summary.checked_at)))),

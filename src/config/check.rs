@@ -107,11 +107,12 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
     fields.finish(book);
     let check = || {
         let address = address.as_ref()?;
+        let shown_url: Arc<str> = address.shown.as_str().into();
         Some(Check {
             name: name.as_ref()?.value.clone(),
             target: target?,
-            object: address.object.value.clone(),
-            shown_url: address.shown.clone(),
+            object: object(address, &shown_url),
+            shown_url,
             interval: timing.interval,
             timeout: timing.timeout,
             group: group.or_else(|| defaults.group.clone()),
@@ -129,6 +130,14 @@ pub(super) fn read(node: &Node, defaults: &Defaults, book: &mut Book) -> Option<
         object: address.map(|address| address.object),
         interval_at: timing.at.unwrap_or_else(|| node.at.clone()),
     })
+}
+
+/// The name of the report: as a rule the URL as it is shown.
+fn object(address: &address::Address, shown_url: &Arc<str>) -> Arc<str> {
+    match address.object.value.as_str() {
+        object if object == &**shown_url => Arc::clone(shown_url),
+        object => object.into(),
+    }
 }
 
 /// Settings that only HTTP has a use for.

@@ -98,8 +98,8 @@ pub(crate) fn check(name: &str, url: &str) -> Check {
     Check {
         name: CheckName::new(name).unwrap(),
         target: get(url),
-        object: url.to_owned(),
-        shown_url: url.to_owned(),
+        object: url.into(),
+        shown_url: url.into(),
         interval: 2 * LONG,
         timeout: LONG,
         group: None,

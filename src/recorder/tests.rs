@@ -19,8 +19,8 @@ fn run(name: &str, size: usize) -> Arc<Run> {
 fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
     let summary = Summary {
         v: 1,
-        check: name.to_owned(),
-        url: String::new(),
+        check: name.into(),
+        url: "".into(),
         status: Status::Up,
         verdict,
         since: clock::now(),
@@ -42,7 +42,7 @@ fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
         certificate_expires_at: None,
         held_back_until: None,
         trigger: Trigger::Schedule,
-        instance: String::new(),
+        instance: "".into(),
         run: String::new(),
     };
     let details = Details {

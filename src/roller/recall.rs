@@ -34,9 +34,9 @@ pub(super) struct Runs(HashMap<String, VecDeque<Brief>>);
 impl Runs {
     /// Takes note of a run.
     pub(super) fn note(&mut self, summary: &Summary) {
-        let runs = match self.0.get_mut(&summary.check) {
+        let runs = match self.0.get_mut(&*summary.check) {
             Some(runs) => runs,
-            None => self.0.entry(summary.check.clone()).or_default(),
+            None => self.0.entry(summary.check.to_string()).or_default(),
         };
         note(runs, summary);
     }

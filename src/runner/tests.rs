@@ -99,10 +99,7 @@ async fn a_run_becomes_a_report_that_is_kept_and_offered() {
         (summary.verdict, summary.status),
         (Verdict::Pass, Status::Up)
     );
-    assert_eq!(
-        (summary.check.as_str(), summary.instance.as_str()),
-        ("api", "bench")
-    );
+    assert_eq!((&*summary.check, &*summary.instance), ("api", "bench"));
     assert_eq!(
         (summary.http_status, summary.trigger),
         (Some(200), Trigger::Schedule)

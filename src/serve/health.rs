@@ -241,7 +241,7 @@ fn part(
         observed_value: summary.map(|summary| summary.latency_ms),
         observed_unit: summary.map(|_| "ms"),
         status: verdict,
-        affected_endpoints: (status != Status::Up).then(|| [cell.check.shown_url.clone()]),
+        affected_endpoints: (status != Status::Up).then(|| [cell.check.shown_url.to_string()]),
         time: summary.map(|summary| summary.checked_at),
         output,
     }

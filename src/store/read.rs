@@ -142,7 +142,7 @@ impl Store {
         Ok(stored.filter_map(|message| {
             let summary: Option<Summary> = serde_json::from_slice(&message.payload).ok();
             let key = message.subject.rsplit('.').next();
-            std::future::ready(summary.filter(|summary| Some(summary.check.as_str()) == key))
+            std::future::ready(summary.filter(|summary| Some(&*summary.check) == key))
         }))
     }
 

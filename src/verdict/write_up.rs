@@ -19,7 +19,7 @@ pub struct Making<'a> {
     /// Why it happened.
     pub trigger: Trigger,
     /// The daemon that ran it.
-    pub instance: &'a str,
+    pub instance: &'a Arc<str>,
     /// Its id.
     pub run: String,
     /// The attempts before the one that was judged.
@@ -34,7 +34,7 @@ pub struct Making<'a> {
 
 impl<'a> Making<'a> {
     /// A run of one attempt, under no special circumstances.
-    pub const fn new(trigger: Trigger, instance: &'a str, run: String) -> Self {
+    pub const fn new(trigger: Trigger, instance: &'a Arc<str>, run: String) -> Self {
         Self {
             trigger,
             instance,
@@ -63,8 +63,8 @@ pub fn write_up(
     }
     let summary = Summary {
         v: WIRE_VERSION,
-        check: check.name.as_str().to_owned(),
-        url: check.shown_url.clone(),
+        check: check.name.shared(),
+        url: Arc::clone(&check.shown_url),
         status: standing.status,
         verdict: judgement.verdict,
         since: standing.since,
@@ -93,7 +93,7 @@ pub fn write_up(
         certificate_expires_at: certificate.as_ref().map(|c| c.chain_not_after),
         held_back_until: held_back_until(check, observation),
         trigger: making.trigger,
-        instance: making.instance.to_owned(),
+        instance: Arc::clone(making.instance),
         run: making.run,
     };
     let details = Details {

@@ -203,7 +203,7 @@ fn judge_cel(times: u64) {
 }
 
 fn report(times: u64) {
-    let (check, observation) = (check(""), observation());
+    let (check, observation, instance) = (check(""), observation(), "host-1".into());
     let judgement = Judge::new(&check.rules).unwrap().judge(&observation);
     for _ in 0..times {
         let turn = Turn {
@@ -213,7 +213,7 @@ fn report(times: u64) {
             withheld: false,
         };
         let standing = Standing::after(None, turn, check.thresholds);
-        let making = Making::new(Trigger::Schedule, "host-1", nuid::next().to_string());
+        let making = Making::new(Trigger::Schedule, &instance, nuid::next().to_string());
         let judgement = judgement.clone();
         let report = write_up(&check, black_box(&observation), judgement, standing, making);
         black_box(report.encode().unwrap());

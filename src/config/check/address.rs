@@ -198,7 +198,7 @@ fn plain(url: Url) -> Target {
 pub fn ad_hoc(url: &str) -> Result<Check, String> {
     let said = format!("`{}`", without_userinfo(url));
     let parsed = probeable(url, &said).map_err(|(message, hint)| format!("{message}; {hint}"))?;
-    let shown = shown(url, &parsed);
+    let shown: Arc<str> = shown(url, &parsed).into();
     let host: String = parsed
         .host_str()
         .unwrap_or_default()
@@ -213,7 +213,7 @@ pub fn ad_hoc(url: &str) -> Result<Check, String> {
     let name = CheckName::new(&name).or_else(|_| CheckName::new("url"));
     Ok(Check {
         name: name.map_err(|error| error.to_string())?,
-        object: shown.clone(),
+        object: Arc::clone(&shown),
         shown_url: shown,
         target: plain(parsed),
         interval: DEFAULT_INTERVAL,

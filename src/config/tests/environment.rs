@@ -77,7 +77,7 @@ fn a_variable_wins_over_the_file() {
     assert_eq!(config.nats.url.as_deref(), Some("nats://variable:4222"));
     assert_eq!(config.http.listen, None);
     assert_eq!(config.checks.len(), 1);
-    assert_eq!(config.checks[0].shown_url, "https://variable.example.com");
+    assert_eq!(&*config.checks[0].shown_url, "https://variable.example.com");
 }
 
 #[test]

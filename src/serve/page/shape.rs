@@ -177,10 +177,9 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn runs(verdicts: &[Verdict]) -> Vec<Brief> {
-        let run = |(place, verdict): (u64, &Verdict)| Brief {
-            checked_at: Timestamp::from_millis(place * 1000),
-            verdict: *verdict,
-            latency_ms: 5.0 * (place as f64),
+        let run = |(place, verdict): (u64, &Verdict)| {
+            let at = Timestamp::from_millis(place * 1000);
+            Brief::new(at, *verdict, 5.0 * (place as f64))
         };
         (0..).zip(verdicts).map(run).collect()
     }

@@ -144,7 +144,8 @@ fn restarted(standing: Standing) -> Standing {
         json: false,
     };
     let check = a_check("api", "http://localhost/");
-    let making = Making::new(Trigger::Schedule, "bench", String::new());
+    let instance = "bench".into();
+    let making = Making::new(Trigger::Schedule, &instance, String::new());
     let report = write_up(&check, &observation, judgement, standing, making);
     let json = serde_json::to_string(&report.summary).unwrap();
     Standing::of(&serde_json::from_str(&json).unwrap())
