@@ -24,18 +24,34 @@ pub struct Brief {
     pub checked_at: Timestamp,
     /// How it was judged.
     pub verdict: Verdict,
-    /// How long the probe took, in milliseconds.
-    pub latency_ms: f64,
+    /// How long the probe took, in microseconds, an hour at most: many are kept.
+    latency_us: u32,
 }
 
 impl Brief {
     /// The run that `summary` tells of.
-    pub const fn of(summary: &Summary) -> Self {
+    pub fn of(summary: &Summary) -> Self {
+        Self::new(summary.checked_at, summary.verdict, summary.latency_ms)
+    }
+
+    /// A run whose probe took so many milliseconds.
+    pub fn new(checked_at: Timestamp, verdict: Verdict, latency_ms: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "what is beyond becomes the least or the most"
+        )]
+        let latency_us = (latency_ms * 1000.0).round() as u32;
         Self {
-            checked_at: summary.checked_at,
-            verdict: summary.verdict,
-            latency_ms: summary.latency_ms,
+            checked_at,
+            verdict,
+            latency_us,
         }
+    }
+
+    /// How long the probe took, in milliseconds.
+    pub fn latency_ms(&self) -> f64 {
+        f64::from(self.latency_us) / 1000.0
     }
 }
 
@@ -185,11 +201,7 @@ mod tests {
     use super::*;
 
     fn run(at: u64) -> Brief {
-        Brief {
-            checked_at: Timestamp::from_millis(at),
-            verdict: Verdict::Pass,
-            latency_ms: 1.0,
-        }
+        Brief::new(Timestamp::from_millis(at), Verdict::Pass, 1.0)
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub async fn check(
             json!({
                 "checked_at": run.checked_at,
                 "verdict": run.verdict,
-                "latency_ms": run.latency_ms,
+                "latency_ms": run.latency_ms(),
             })
         });
         (Lease::of(summary), Value::Array(runs.collect()))

@@ -89,7 +89,7 @@ fn status(cell: &Cell) -> Badge {
 /// Of the last runs, that in the middle.
 fn latency(cell: &Cell) -> Badge {
     let mut all: Vec<f64> =
-        cell.look(|_, recent| recent.runs().map(|run| run.latency_ms).collect());
+        cell.look(|_, recent| recent.runs().map(|run| run.latency_ms()).collect());
     all.sort_by(f64::total_cmp);
     let median = all.get(all.len() / 2);
     Badge {

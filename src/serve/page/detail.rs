@@ -181,7 +181,7 @@ fn mark(verdict: Option<Verdict>, word: &'static str, name: &str, detail: Option
 }
 
 fn latencies(recent: &Recent) -> String {
-    let all: Vec<f64> = recent.runs().map(|run| run.latency_ms).collect();
+    let all: Vec<f64> = recent.runs().map(|run| run.latency_ms()).collect();
     if all.is_empty() {
         return "no runs yet".to_owned();
     }

@@ -110,7 +110,7 @@ pub fn single_bars<'a>(runs: impl ExactSizeIterator<Item = &'a Brief>) -> Vec<Ba
                 "{} at {}, {}",
                 run.verdict,
                 run.checked_at,
-                latency(run.latency_ms)
+                latency(run.latency_ms())
             ),
         }
     };
@@ -137,14 +137,14 @@ pub fn told<'a>(runs: impl ExactSizeIterator<Item = &'a Brief>) -> String {
 
 /// Points of the latencies, in a box of 90 by 20: zero is at the bottom.
 pub fn spark<'a>(runs: impl ExactSizeIterator<Item = &'a Brief> + Clone) -> String {
-    let most = runs.clone().map(|run| run.latency_ms).fold(0.0, f64::max);
+    let most = runs.clone().map(|run| run.latency_ms()).fold(0.0, f64::max);
     if runs.len() < 2 || most <= 0.0 {
         return String::new();
     }
     let first = MAX_RECENT.saturating_sub(runs.len());
     let mut points = String::new();
     for (place, run) in (first..).zip(runs) {
-        let height = 18.5 - run.latency_ms / most * 17.0;
+        let height = 18.5 - run.latency_ms() / most * 17.0;
         points.push_str(&format!("{},{height:.1} ", place * 3 + 1));
     }
     points.truncate(points.trim_end().len());
