@@ -146,10 +146,9 @@ impl Store {
         let limit = self.client.max_payload();
         // Room for headers; a server that has not told its limit takes chunks
         // of the usual size.
-        let size = if limit > 2048 {
-            object::CHUNK.min(limit - 1024)
-        } else {
-            object::CHUNK
+        let size = match limit {
+            0 => object::CHUNK,
+            limit => object::CHUNK.min(limit - 1024.min(limit / 2)),
         };
         let meta = Meta::new(
             bucket,

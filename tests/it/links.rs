@@ -51,7 +51,7 @@ async fn a_lowered_max_payload_is_told_with_what_helps_and_reports_go_on_in_piec
     target.set("/", Answer::json(&long));
     let daemon = Daemon::serve(&config(&nats.url(), &target));
     daemon.ready().await;
-    nats.reload(&usual.replace("1MB", "4KB"));
+    nats.reload(&usual.replace("1MB", "2KB"));
     daemon
         .says("lost NATS; checks go on, the newest results are kept")
         .await;
