@@ -1,6 +1,7 @@
 //! Reading many summaries at once: one request brings the newest message on
 //! each of many subjects, where the server knows how (2.11 and later).
 
+use async_nats::Message;
 use futures_util::{StreamExt as _, stream};
 use serde::Serialize;
 
@@ -80,6 +81,10 @@ impl Store {
         while let Some(answer) = answers.next().await {
             match answer.status.map(|status| status.as_u16()) {
                 None => found.extend(serde_json::from_slice::<Box<Summary>>(&answer.payload)),
+                // The server sends no more bytes at once than it lets wait.
+                Some(END) if left(&answer) != Some("0") => {
+                    return Err("the batch was cut short".into());
+                }
                 Some(END | NOT_FOUND) => return Ok(found),
                 Some(status) => {
                     let why = answer.description.unwrap_or_default();
@@ -89,4 +94,10 @@ impl Store {
         }
         Err("the connection was closed".into())
     }
+}
+
+/// How many messages the server has left out at the end of a batch.
+fn left(end: &Message) -> Option<&str> {
+    let left = end.headers.as_ref()?.get("Nats-Num-Pending")?;
+    Some(left.as_str())
 }
