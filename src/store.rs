@@ -97,6 +97,8 @@ struct Missing {
     wake: Arc<Notify>,
     /// Whether all streams were there once.
     prepared: Arc<AtomicBool>,
+    /// Whether the keeper looks for them, and again has no answer.
+    unanswered: Arc<AtomicBool>,
 }
 
 /// What the server refused last. It tells that beside the request, which then
@@ -176,6 +178,16 @@ impl Store {
     /// Whether NATS can be used now, and changes of it.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// How it stands with NATS, for those who ask: a server that has lost its
+    /// cluster keeps a connection that is of no use. Whoever stores something
+    /// goes on trying, and finds out first when that helps.
+    pub fn standing(&self) -> Link {
+        match *self.link.borrow() {
+            Link::Ready if self.missing.unanswered.load(Ordering::Relaxed) => Link::Connected,
+            link => link,
+        }
     }
 
     /// How often a connection was made anew, after the first.

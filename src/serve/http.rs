@@ -148,7 +148,7 @@ impl Face {
 
     /// How it stands with NATS.
     pub fn link(&self) -> Link {
-        *self.0.desk.store.link().borrow()
+        self.0.desk.store.standing()
     }
 
     /// How many checks have which status; counted once for all who ask at the

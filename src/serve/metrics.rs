@@ -252,7 +252,7 @@ fn daemon(page: &mut Exposition, face: &Face, seen: &[Seen]) {
 
 fn store(page: &mut Exposition, face: &Face) {
     let (desk, recorder) = (face.desk(), face.recorder());
-    let usable = *desk.store.link().borrow() == Link::Ready;
+    let usable = face.link() == Link::Ready;
     page.one(
         "supercheck_nats_up",
         Kind::Gauge,

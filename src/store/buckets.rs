@@ -44,6 +44,19 @@ impl fmt::Display for Drift {
 /// A stream bounded to fewer bytes than this is of no use.
 const LEAST_BYTES: i64 = 1 << 20;
 
+/// What is left of a cluster still tells of a stream, and takes nothing for it.
+fn led(info: &Info) -> Result<(), StoreError> {
+    let name = &info.config.name;
+    match &info.cluster {
+        Some(cluster) if cluster.leader.is_none() => Err(StoreError::new(
+            format!("use stream `{name}`"),
+            Trouble::Away,
+            "no node of the cluster leads it: most of the nodes that have it must be there",
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl Store {
     /// Makes the buckets that are missing, applies the settings that the
     /// operator set explicitly, and returns what else differs.
@@ -54,6 +67,7 @@ impl Store {
         let mut drift = Vec::new();
         for Wanted { config, explicit } in wanted(&self.settings) {
             let info = self.ensure(&config).await?;
+            led(&info)?;
             let found = compare(&info.config, &config)?;
             let (fix, mut keep): (Vec<_>, _) = found
                 .into_iter()

@@ -190,11 +190,15 @@ impl Keeper {
                     settled = true;
                     delay = Duration::from_millis(50);
                     said = None;
+                    self.unanswered(false);
                     self.ready(&drift);
                 }
                 // The connection was given up on purpose.
                 Err(_) if self.store.closing.load(Ordering::Relaxed) => return,
                 Err(error) => {
+                    // A stream may be between two leaders for as long as one
+                    // attempt takes.
+                    self.unanswered(!settled && error.trouble == Trouble::Away);
                     settled = false;
                     let text = Chain(&error).to_string();
                     if said.as_ref() != Some(&text) {
@@ -205,6 +209,11 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    fn unanswered(&self, again: bool) {
+        let unanswered = &self.store.missing.unanswered;
+        unanswered.store(again, Ordering::Relaxed);
     }
 
     fn ready(&self, drift: &[Drift]) {

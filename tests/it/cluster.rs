@@ -102,3 +102,51 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
         distinct.len()
     );
 }
+
+/// Who is connected to the node that is left has a connection, and no use of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_takes_nothing_is_told_though_the_connection_stays() {
+    let mut nodes = Nats::cluster().await;
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[store]\nreplicas = 3\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"",
+        nodes[0].url(),
+        target.url("/api")
+    ));
+    daemon.ready().await;
+    nodes[0]
+        .summary_that("api", "it is up", |summary| summary["status"] == "up")
+        .await;
+    for node in &mut nodes[1..] {
+        node.kill();
+    }
+    let said = wait::until("it is not ready", async || {
+        let (code, body) = daemon.readyz().await;
+        (code == 503).then_some(body)
+    })
+    .await;
+    assert_eq!(
+        said["nats"], "connected, but its buckets cannot be used",
+        "{said}"
+    );
+    daemon.says("NATS cannot be used; trying again").await;
+    assert_eq!(
+        daemon.said("lost NATS; checks go on, the newest results are kept"),
+        0
+    );
+    let asked = target.hits("/api");
+    wait::until("it is still asked", async || {
+        (target.hits("/api") > asked + 4).then_some(())
+    })
+    .await;
+    for node in &mut nodes[1..] {
+        node.start_again().await;
+    }
+    daemon.ready().await;
+    let since = chrono::Utc::now().to_rfc3339();
+    nodes[0]
+        .summary_that("api", "it is stored again", |summary| {
+            summary["checked_at"].as_str() > Some(since.as_str())
+        })
+        .await;
+}
