@@ -184,10 +184,11 @@ impl Store {
     /// cluster keeps a connection that is of no use. Whoever stores something
     /// goes on trying, and finds out first when that helps.
     pub fn standing(&self) -> Link {
-        match *self.link.borrow() {
-            Link::Ready if self.missing.unanswered.load(Ordering::Relaxed) => Link::Connected,
-            link => link,
+        let link = *self.link.borrow();
+        if link == Link::Ready && self.missing.unanswered.load(Ordering::Relaxed) {
+            return Link::Connected;
         }
+        link
     }
 
     /// How often a connection was made anew, after the first.

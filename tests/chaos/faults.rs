@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -62,6 +63,9 @@ pub enum Kind {
     DescriptorsExhausted,
     /// The daemon reaches its cgroup's memory limit: the kernel kills it.
     MemoryExhausted,
+    /// The daemon is stopped, and started as an older version, or as the newest
+    /// again: versions work side by side, up and down.
+    DaemonChanged,
     /// The daemon's wall clock steps, and steps back.
     ClockStepped,
     /// The configuration is read again each second, with mistakes and without.
@@ -76,6 +80,13 @@ pub enum Kind {
     NamesFail,
     /// The name server does not answer.
     NamesHang,
+}
+
+/// Names the binary of an older version.
+const OLDER: &str = "SUPERCHECK_TESTS_OLDER";
+
+fn older() -> Option<PathBuf> {
+    crate::setting(OLDER)
 }
 
 impl Kind {
@@ -105,6 +116,11 @@ impl Kind {
             all.push(Self::DiskFull);
         } else {
             eprintln!("skipped: a full disk needs a small one, which only root can mount");
+        }
+        if older().is_some() {
+            all.push(Self::DaemonChanged);
+        } else {
+            eprintln!("skipped: another version needs {OLDER}, the path of its binary");
         }
         if memory::is_there() {
             all.push(Self::MemoryExhausted);
@@ -136,6 +152,7 @@ impl Kind {
             | Self::LinkHalfOpen
             | Self::DescriptorsExhausted
             | Self::MemoryExhausted
+            | Self::DaemonChanged
             | Self::ClockStepped => 1,
             // Noted by the stage.
             Self::Process(_) => 0,
@@ -172,6 +189,16 @@ impl Kind {
             Self::MemoryExhausted => {
                 memory::exhaust(&mut scene.stage.daemons[whom]).await;
                 scene.stage.daemons[whom].crash_and_start_again();
+            }
+            Self::DaemonChanged => {
+                let daemon = &mut scene.stage.daemons[whom];
+                assert!(daemon.stop().await.success(), "an older one stops, too");
+                daemon.older = match daemon.older.take() {
+                    None => older(),
+                    Some(_) => None,
+                };
+                tokio::time::sleep(pause).await;
+                daemon.start_again();
             }
             Self::ClockStepped => {
                 let step = STEPS[scene.stage.random.usize(..STEPS.len())];

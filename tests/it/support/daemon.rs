@@ -12,9 +12,16 @@ use tempfile::TempDir;
 
 use super::wait;
 
+/// As it was built for the tests.
+const BINARY: &str = env!("CARGO_BIN_EXE_supercheck");
+
 /// A command line of the real binary, without this environment's settings.
 pub fn supercheck() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_supercheck"));
+    program(Path::new(BINARY))
+}
+
+fn program(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SUPERCHECK_") {
             command.env_remove(name);
@@ -38,6 +45,8 @@ pub fn run(command: &mut Command) -> (i32, String, String) {
 /// A running daemon, killed when dropped.
 pub struct Daemon {
     home: TempDir,
+    /// The binary that it starts as, if it is an older version.
+    pub older: Option<PathBuf>,
     env: Vec<(String, String)>,
     arguments: Vec<String>,
     child: Child,
@@ -58,9 +67,10 @@ impl Daemon {
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect();
-        let child = spawn(home.path(), &arguments, &env);
+        let child = spawn(Path::new(BINARY), home.path(), &arguments, &env);
         Self {
             home,
+            older: None,
             env,
             arguments,
             child,
@@ -103,7 +113,8 @@ impl Daemon {
 
     /// Starts it again, after it has ended.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.home.path(), &self.arguments, &self.env);
+        let binary = self.older.as_deref().unwrap_or(Path::new(BINARY));
+        self.child = spawn(binary, self.home.path(), &self.arguments, &self.env);
     }
 
     /// Ends it as a crash does.
@@ -204,13 +215,13 @@ impl Daemon {
     }
 }
 
-fn spawn(home: &Path, arguments: &[String], env: &[(String, String)]) -> Child {
+fn spawn(binary: &Path, home: &Path, arguments: &[String], env: &[(String, String)]) -> Child {
     let log = fs::File::options()
         .create(true)
         .append(true)
         .open(home.join("log"))
         .unwrap();
-    let mut command = supercheck();
+    let mut command = program(binary);
     command
         .arg("--config")
         .arg(home.join("supercheck.toml"))
