@@ -219,7 +219,10 @@ impl Runner {
         if let Some(permits) = hosts.get(host).and_then(Weak::upgrade) {
             return permits;
         }
-        hosts.retain(|_, permits| permits.strong_count() > 0);
+        // Not at each of thousands.
+        if hosts.len() == hosts.capacity() {
+            hosts.retain(|_, permits| permits.strong_count() > 0);
+        }
         let permits = Arc::new(Host::new(self.per_host, self.per_host_rate));
         hosts.insert(host.to_owned(), Arc::downgrade(&permits));
         permits

@@ -12,9 +12,12 @@ use std::{
 };
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
-use crate::config::StoreSettings;
+use crate::{
+    config::StoreSettings,
+    request::{Record, RequestId},
+};
 
 pub mod ask;
 mod batch;
@@ -71,6 +74,8 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Publishes that may wait for their acknowledgement at once, over all of
 /// supercheck; the recorder's own window is smaller.
 const MAX_ACKS: usize = 8192;
+/// Results that may wait to be passed on here; the server tells of them, too.
+const MAX_TOLD: usize = 1024;
 
 /// JetStream, as supercheck uses it.
 #[derive(Clone, Debug)]
@@ -88,6 +93,8 @@ pub struct Store {
     connections: watch::Receiver<u64>,
     missing: Missing,
     crowd: crowd::Crowd,
+    /// What requests came to, for those who wait in this process.
+    told: broadcast::Sender<(RequestId, Record)>,
 }
 
 /// What is done about a stream that somebody has deleted.
@@ -137,6 +144,7 @@ impl Store {
             connections,
             missing: Missing::default(),
             crowd: crowd::Crowd::default(),
+            told: broadcast::Sender::new(MAX_TOLD),
         }
     }
 

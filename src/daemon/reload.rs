@@ -40,6 +40,8 @@ impl Daemon {
             return false;
         }
         self.runner.maintenance().set_windows(&new.maintenance);
+        let checks = cells.values().map(|cell| Arc::clone(&cell.check));
+        let checks: Vec<_> = checks.collect();
         self.cells.send_replace(Arc::new(cells));
         let list = |names: &[CheckName]| {
             names
@@ -52,7 +54,7 @@ impl Daemon {
             added = list(&changes.added),
             changed = list(&changes.changed),
             removed = list(&changes.removed),
-            checks = new.checks.len(),
+            checks = checks.len(),
             "configuration reloaded"
         );
         if !changes.restart.is_empty() {
@@ -60,7 +62,8 @@ impl Daemon {
             warn!(settings, "these settings change at the next restart only");
         }
         self.settings.config.maintenance = new.maintenance;
-        self.settings.config.checks = new.checks;
+        // Those of the cells: what has not changed is in memory once.
+        self.settings.config.checks = checks;
         true
     }
 }

@@ -11,7 +11,8 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     REQUEST_STREAM, Store, StoreError, Trouble,
@@ -162,6 +163,8 @@ impl Store {
     /// When the connection takes no more. Who missed it reads the record.
     pub async fn tell(&self, id: &RequestId, record: &Record) -> Result<(), StoreError> {
         let doing = || format!("tell of request `{id}`");
+        // Those who wait here need not wait for the server.
+        drop(self.told.send((id.clone(), record.clone())));
         let body = serde_json::to_vec(record)
             .map_err(|error| StoreError::new(doing(), Trouble::Other, error))?;
         self.client
@@ -170,7 +173,7 @@ impl Store {
             .map_err(|error| StoreError::new(doing(), Trouble::Away, error))
     }
 
-    /// Everything that is told from now on.
+    /// Everything that is told from now on, what is told here twice.
     ///
     /// # Errors
     /// When the connection takes no more.
@@ -182,7 +185,7 @@ impl Store {
             .subscribe(format!("{RESULTS}.*"))
             .await
             .map_err(|error| StoreError::new("hear of results", Trouble::Away, error))?;
-        Ok(told.filter_map(|message| {
+        let there = told.filter_map(|message| {
             let id = message
                 .subject
                 .rsplit('.')
@@ -190,7 +193,18 @@ impl Store {
                 .and_then(RequestId::of_token);
             let record = serde_json::from_slice(&message.payload).ok();
             std::future::ready(id.zip(record))
-        }))
+        });
+        let here = stream::unfold(self.told.subscribe(), async |mut told| {
+            loop {
+                match told.recv().await {
+                    Ok(told_here) => return Some((told_here, told)),
+                    // The server tells of those, too.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        });
+        Ok(stream::select(here, there))
     }
 }
 
