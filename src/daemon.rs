@@ -179,7 +179,7 @@ impl Daemon {
         let watched = Watched {
             schedule: Pulse::new("schedule"),
             recorder: Pulse::new("recorder"),
-            link: self.store.link(),
+            store: self.store.clone(),
             cells: self.cells.subscribe(),
             refused: Arc::clone(&self.refused),
         };

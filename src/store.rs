@@ -104,8 +104,8 @@ struct Missing {
     wake: Arc<Notify>,
     /// Whether all streams were there once.
     prepared: Arc<AtomicBool>,
-    /// Whether the keeper looks for them, and again has no answer.
-    unanswered: Arc<AtomicBool>,
+    /// Whether the keeper has looked for them for a while, and cannot use them.
+    unusable: Arc<AtomicBool>,
 }
 
 /// What the server refused last. It tells that beside the request, which then
@@ -193,7 +193,7 @@ impl Store {
     /// goes on trying, and finds out first when that helps.
     pub fn standing(&self) -> Link {
         let link = *self.link.borrow();
-        if link == Link::Ready && self.missing.unanswered.load(Ordering::Relaxed) {
+        if link == Link::Ready && self.missing.unusable.load(Ordering::Relaxed) {
             return Link::Connected;
         }
         link

@@ -17,7 +17,12 @@ use std::{
 use sd_notify::NotifyState;
 use tokio::{sync::watch, time::timeout};
 
-use crate::{pulse::Pulse, report::Status, store::Link, triggers::Cells};
+use crate::{
+    pulse::Pulse,
+    report::Status,
+    store::{Link, Store},
+    triggers::Cells,
+};
 
 /// The status is looked at so often, and told when it has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +37,7 @@ const UNHEARD: usize = 64;
 pub(super) struct Watched {
     pub(super) schedule: Pulse,
     pub(super) recorder: Pulse,
-    pub(super) link: watch::Receiver<Link>,
+    pub(super) store: Store,
     pub(super) cells: watch::Receiver<Arc<Cells>>,
     /// Whether the newest reload was refused.
     pub(super) refused: Arc<AtomicBool>,
@@ -57,8 +62,7 @@ impl Watched {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
                 let now = self.status();
-                if now != told {
-                    send(&[NotifyState::Status(&now)]);
+                if now != told && send(&[NotifyState::Status(&now)]) {
                     told = now;
                 }
             }
@@ -68,7 +72,7 @@ impl Watched {
 
     /// Pings the watchdog for as long as both loops answer.
     async fn ping(&self, every: Duration) {
-        let mut away = self.link.clone();
+        let mut away = self.store.link();
         loop {
             feel(&self.schedule, every).await;
             tokio::select! {
@@ -93,7 +97,7 @@ impl Watched {
             }
         }
         let refused = self.refused.load(Ordering::Relaxed);
-        let link = *self.link.borrow();
+        let link = self.store.standing();
         line(cells.len(), down, degraded, link, refused)
     }
 }
@@ -132,24 +136,36 @@ pub(super) fn stopping(grace: Duration) {
     ]);
 }
 
-fn send(states: &[NotifyState]) {
+/// Whether it will be told.
+fn send(states: &[NotifyState]) -> bool {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return false;
+    }
     let lines: Vec<_> = states.iter().map(ToString::to_string).collect();
-    if TELLER.try_send(lines.join("\n")).is_err() {
+    let taken = TELLER.try_send(lines.join("\n")).is_ok();
+    if !taken {
         tracing::debug!("the service manager was not told: it does not listen");
     }
+    taken
 }
 
 /// Takes what is told to a thread of its own: a service manager that does not
 /// read makes that wait, and nothing else.
 static TELLER: LazyLock<SyncSender<String>> = LazyLock::new(|| {
     let (told, heard) = mpsc::sync_channel::<String>(UNHEARD);
-    std::thread::spawn(move || {
+    let tell = move || {
         for lines in heard {
             if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&lines)]) {
                 tracing::debug!(%error, "the service manager was not told");
             }
         }
-    });
+    };
+    let begun = std::thread::Builder::new()
+        .name("notify".to_owned())
+        .spawn(tell);
+    if let Err(error) = begun {
+        tracing::warn!(%error, "the service manager is told nothing");
+    }
     told
 });
 

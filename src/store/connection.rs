@@ -12,7 +12,7 @@ use std::{
 
 use async_nats::{ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{Refusals, Store, StoreError, Trouble, buckets::Drift};
 use crate::{
@@ -36,6 +36,8 @@ pub enum Link {
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The keeper looks after missing streams no sooner than this.
 const LOOK: Duration = Duration::from_millis(100);
+/// A stream may be without a leader for so long, and nobody is told.
+const ELECTION: Duration = Duration::from_secs(3);
 /// And it counts so often what readers leave behind.
 const COUNT: Duration = Duration::from_secs(10);
 /// Waits between attempts to connect or prepare grow to this.
@@ -154,11 +156,20 @@ pub async fn usable_now(nats: &Nats, url: &str, settings: StoreSettings) -> Resu
     }
 }
 
+/// Counts what readers leave behind, after a while.
+async fn count(store: &Store) {
+    tokio::time::sleep(COUNT).await;
+    if *store.link.borrow() == Link::Ready {
+        store.count_readers().await;
+    }
+}
+
 impl Keeper {
     /// Runs until cancelled by dropping it.
     pub async fn run(mut self) {
         let mut delay = Duration::from_millis(50);
         let mut said: Option<String> = None;
+        let mut failing: Option<Instant> = None;
         // Whether the last attempt left nothing to do.
         let mut settled = true;
         loop {
@@ -167,12 +178,7 @@ impl Keeper {
                     changed = self.connected.changed() => if changed.is_err() { return },
                     // Somebody found a stream gone. They look often.
                     () = self.store.missing.wake.notified() => tokio::time::sleep(LOOK).await,
-                    () = tokio::time::sleep(COUNT) => {
-                        if *self.link.borrow() == Link::Ready {
-                            self.store.count_readers().await;
-                        }
-                        continue;
-                    }
+                    () = count(&self.store) => continue,
                 }
             } else {
                 // A new connection, or the time to try again, whichever is first.
@@ -190,15 +196,15 @@ impl Keeper {
                     settled = true;
                     delay = Duration::from_millis(50);
                     said = None;
-                    self.unanswered(false);
+                    failing = None;
+                    self.unusable(false);
                     self.ready(&drift);
                 }
                 // The connection was given up on purpose.
                 Err(_) if self.store.closing.load(Ordering::Relaxed) => return,
                 Err(error) => {
-                    // A stream may be between two leaders for as long as one
-                    // attempt takes.
-                    self.unanswered(!settled && error.trouble == Trouble::Away);
+                    let since = *failing.get_or_insert_with(Instant::now);
+                    self.unusable(since.elapsed() > ELECTION);
                     settled = false;
                     let text = Chain(&error).to_string();
                     if said.as_ref() != Some(&text) {
@@ -211,9 +217,11 @@ impl Keeper {
         }
     }
 
-    fn unanswered(&self, again: bool) {
-        let unanswered = &self.store.missing.unanswered;
-        unanswered.store(again, Ordering::Relaxed);
+    fn unusable(&self, unusable: bool) {
+        self.store
+            .missing
+            .unusable
+            .store(unusable, Ordering::Relaxed);
     }
 
     fn ready(&self, drift: &[Drift]) {

@@ -6,9 +6,12 @@
 //! earlier ones without a roll-up: the newest is found all the same, and what
 //! it replaced goes with its chunks, by age.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{OBJECT_BUCKET, Store, wanted::object_stream};
@@ -16,6 +19,8 @@ use crate::error::Chain;
 
 /// More consumers than this are a crowd.
 pub(super) const CROWD: usize = 250;
+/// Longer than reports usually stay.
+const LONG: Duration = Duration::from_mins(10);
 /// What helps.
 pub(super) const HINT: &str = "each read of an object by a client library leaves one for 30 s or \
     more: let busy readers use `supercheck.get`, HTTP or direct gets, which leave none";
@@ -33,7 +38,10 @@ impl Store {
     pub async fn count_readers(&self) {
         match self.info(&object_stream(OBJECT_BUCKET)).await {
             Ok(Some(info)) => {
-                let consumers = info.state.consumer_count;
+                // Where reports stay for long, nothing else takes the earlier
+                // ones away.
+                let ages = !info.config.max_age.is_zero() && info.config.max_age < LONG;
+                let consumers = if ages { info.state.consumer_count } else { 0 };
                 self.crowd.consumers.store(consumers, Ordering::Relaxed);
                 // Once: they come and go.
                 if self.is_crowded() && !self.crowd.told.swap(true, Ordering::Relaxed) {
@@ -46,10 +54,8 @@ impl Store {
         }
     }
 
-    /// Whether roll-ups of reports cost the server too much. Where reports
-    /// stay for ever, nothing else takes the earlier ones away.
+    /// Whether roll-ups of reports cost the server too much.
     pub(super) fn is_crowded(&self) -> bool {
-        let ages = !self.settings.object_ttl.is_zero();
-        ages && self.crowd.consumers.load(Ordering::Relaxed) > CROWD
+        self.crowd.consumers.load(Ordering::Relaxed) > CROWD
     }
 }

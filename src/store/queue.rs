@@ -204,7 +204,11 @@ impl Store {
                 }
             }
         });
-        Ok(stream::select(here, there))
+        // It ends with the server's.
+        let there = there.map(Some).chain(stream::iter([None]));
+        let all = stream::select(here.map(Some), there);
+        let until = all.take_while(|told| std::future::ready(told.is_some()));
+        Ok(until.filter_map(std::future::ready))
     }
 }
 
