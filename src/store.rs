@@ -1,7 +1,8 @@
 //! The door to NATS JetStream: buckets, reports, summaries.
 //!
 //! The one place that names `async-nats` (with `serve/service`). A [`Store`]
-//! is cheap to clone; [`connection`] keeps it connected and its buckets made.
+//! is cheap to clone; [`connection`] keeps it connected, [`keeper`] its buckets
+//! made.
 
 use std::{
     sync::{
@@ -29,6 +30,7 @@ pub mod events;
 pub mod examine;
 pub mod flags;
 pub mod history;
+pub mod keeper;
 pub mod ledger;
 pub mod object;
 mod pace;
