@@ -32,6 +32,8 @@ const IN_HAND: usize = 2048;
 /// Instances may know different checks: a slot of one that is not known here
 /// goes back so often.
 const UNKNOWN_DELIVERIES: u64 = 3;
+/// News of a check come within this time, or it is run without.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -86,14 +88,22 @@ impl Sharing {
         });
     }
 
-    /// Brings what is known of `cell` up to date.
+    /// Brings what is known of `cell` up to date. A cluster does not answer
+    /// while it has no leader: then what was heard meanwhile must do, as no
+    /// check waits for that.
     ///
     /// # Errors
-    /// When NATS does not answer.
+    /// When NATS cannot be asked.
     pub async fn catch_up(store: &Store, cell: &Cell) -> Result<(), StoreError> {
-        let known = store.newest_summary(cell.check.name.as_str()).await?;
-        if let Some(Known::Summary(summary)) = known {
-            cell.catch_up(&summary);
+        let newest = store.newest_summary(cell.check.name.as_str());
+        let patience = cell.check.interval.min(PATIENCE);
+        match tokio::time::timeout(patience, newest).await {
+            Ok(known) => {
+                if let Some(Known::Summary(summary)) = known? {
+                    cell.catch_up(&summary);
+                }
+            }
+            Err(_) => tracing::debug!(check = %cell.check.name, "no news of it; it is run"),
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! A cluster of three nats-servers, every bucket on all of them, while they
 //! are killed one by one.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use async_nats::HeaderMap;
 use serde_json::Value;
@@ -149,4 +152,53 @@ async fn a_cluster_that_takes_nothing_is_told_though_the_connection_stays() {
             summary["checked_at"].as_str() > Some(since.as_str())
         })
         .await;
+}
+
+/// The node that leads `stream`.
+async fn leader(nats: &Nats, stream: &str) -> Option<String> {
+    let js = nats.jetstream().await;
+    let stream = js.get_stream(stream).await.ok()?;
+    stream.cached_info().cluster.as_ref()?.leader.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_the_summaries_have_no_leader() {
+    let mut nodes = Nats::cluster().await;
+    let target = Target::start().await;
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[store]\nreplicas = 3\n[scheduler]\nmode = \"shared\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"",
+        nodes[0].url(),
+        target.url("/api")
+    ));
+    daemon.ready().await;
+    // The node that will be gone leads the summaries, and no slots.
+    let client = nodes[0].client().await;
+    for (stream, leads) in [("KV_supercheck_kv", true), ("SUPERCHECK_SLOTS", false)] {
+        wait::until(&format!("who leads {stream}"), async || {
+            if (leader(&nodes[0], stream).await? == "n2") == leads {
+                return Some(());
+            }
+            let node = if leads { "n2" } else { "n0" };
+            let step = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
+            let whom = format!("{{\"placement\":{{\"preferred\":\"{node}\"}}}}");
+            client.request(step, whom.into()).await.ok()?;
+            None
+        })
+        .await;
+    }
+    let (killed, mut last) = (Instant::now(), Instant::now());
+    let (mut hits, mut longest) = (target.hits("/api"), Duration::ZERO);
+    nodes[2].kill();
+    while killed.elapsed() < Duration::from_secs(8) {
+        let now = target.hits("/api");
+        if now > hits {
+            (hits, last) = (now, Instant::now());
+        }
+        longest = longest.max(last.elapsed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(
+        longest < Duration::from_secs(3),
+        "not asked for {longest:?}"
+    );
 }
