@@ -129,6 +129,7 @@ impl Worker {
             return;
         };
         let mut requests = std::pin::pin!(requests);
+        let mut forgotten = std::pin::pin!(queue.forgotten());
         let stop = self.tasks.stop();
         loop {
             let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
@@ -137,6 +138,7 @@ impl Worker {
             let next = tokio::select! {
                 () = stop.cancelled() => break,
                 _ = link.changed() => return,
+                () = &mut forgotten => return,
                 next = requests.next() => next,
             };
             let Some(Ok(request)) = next else { return };

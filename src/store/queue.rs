@@ -30,6 +30,8 @@ const CONSUMER: &str = "workers";
 const MAX_ACK_PENDING: i64 = 8192;
 /// What is acknowledged is gone from the queue within this time.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// What a crash of NATS has left in the queue is looked for so often.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Subject token of requests for URLs that are no configured check.
 pub const URL_TOKEN: &str = "_url";
 /// Finished requests are told on this subject, one token below it.
@@ -213,6 +215,19 @@ impl Store {
 }
 
 impl Queue {
+    /// Waits until requests are in the queue that nobody will be handed: it is
+    /// to be opened again.
+    pub async fn forgotten(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Ok(stream) = self.store.js.get_stream(REQUEST_STREAM).await
+                && forgotten(&stream, &mut self.consumer.clone()).await
+            {
+                return;
+            }
+        }
+    }
+
     /// Requests as they come, at most `ahead` of them before they are taken.
     ///
     /// # Errors

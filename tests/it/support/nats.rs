@@ -61,9 +61,12 @@ impl Nats {
 
     /// Three servers that know each other.
     pub async fn cluster() -> Vec<Self> {
-        // Kept open together, so that the ports differ.
-        let listeners: Vec<_> = (0..3)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        // Kept open together, so that the ports differ, and none of those that
+        // the system gives to others meanwhile.
+        let free = std::iter::repeat_with(|| fastrand::u16(10_000..32_000));
+        let listeners: Vec<_> = free
+            .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
+            .take(3)
             .collect();
         let ports: Vec<_> = listeners
             .iter()
