@@ -34,8 +34,6 @@ const IN_HAND: usize = 2048;
 const UNKNOWN_DELIVERIES: u64 = 3;
 /// News of a check come within this time, or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A run is heard of so long after its slot, beyond what it takes.
-const UNHEARD: Duration = Duration::from_millis(500);
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -68,13 +66,6 @@ impl Sharing {
             return;
         }
         self.away = None;
-        for (cell, _) in &due {
-            // A queue without a leader takes slots and hands out none.
-            let overdue = cell.is_overdue(2 * cell.check.interval + UNHEARD);
-            if overdue && !cell.check.is_push() {
-                self.runner.start(cell, Trigger::Schedule);
-            }
-        }
         let sharing = self.clone();
         self.tasks.spawn("offer slots", async move {
             let slots = due

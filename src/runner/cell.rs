@@ -10,7 +10,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{Recent, host::Host};
 use crate::{
     check::Check,
-    clock::{self, Timestamp},
+    clock::Timestamp,
     report::{Status, Summary, Trigger},
     run::Run,
     verdict::{
@@ -149,15 +149,6 @@ impl Cell {
     pub fn is_quiet(&self, while_: Duration) -> bool {
         let news = self.lock().news;
         news.is_none_or(|news| news.elapsed() > while_)
-    }
-
-    /// Whether it was run, and is not any more: nobody has for `while_`, here or
-    /// elsewhere.
-    pub fn is_overdue(&self, while_: Duration) -> bool {
-        let state = self.lock();
-        let own = state.latest.as_ref();
-        let own = own.map(|run| clock::now().since(run.summary.checked_at));
-        state.news.is_some_and(|news| news.elapsed() > while_) && own.is_none_or(|own| own > while_)
     }
 
     /// The newest summary that is known here.

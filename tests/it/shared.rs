@@ -205,33 +205,6 @@ async fn judge(nats: &Nats, restarted: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checks_go_on_while_the_queue_hands_out_no_slots() {
-    let nats = Nats::start().await;
-    let target = Target::start().await;
-    let daemons = ["a", "b"].map(|instance| Daemon::serve(&config(&nats, &target, instance)));
-    for daemon in &daemons {
-        daemon.ready().await;
-    }
-    wait::until("runs", async || (target.hits("/c0") > 2).then_some(())).await;
-    let client = nats.client().await;
-    let pause = async |until: &str| {
-        let subject = "$JS.API.CONSUMER.PAUSE.SUPERCHECK_SLOTS.runners";
-        let until = format!("{{\"pause_until\":\"{until}\"}}");
-        let answer = client.request(subject, until.into()).await.unwrap();
-        serde_json::from_slice::<Value>(&answer.payload).unwrap()
-    };
-    let paused = pause("2100-01-01T00:00:00Z").await;
-    assert_eq!(paused["paused"], true, "{paused}");
-    let hits = target.hits("/c0");
-    wait::until("runs without slots", async || {
-        (target.hits("/c0") > hits + 4).then_some(())
-    })
-    .await;
-    let resumed = pause("0001-01-01T00:00:00Z").await;
-    assert_eq!(resumed["paused"], false, "{resumed}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn instances_poll_by_themselves_while_nats_is_away_and_share_again() {
     let mut nats = Nats::start().await;
     let target = Target::start().await;
