@@ -35,7 +35,7 @@ use crate::{
         listener::Listener,
         service,
     },
-    sharing::{self, Sharing},
+    sharing::{self, Sharing, Silence},
     store::{self, Link, Store, StoreError, Trouble, embedded::Embedded},
     tasks::Tasks,
     triggers::{self, Cells},
@@ -238,6 +238,7 @@ impl Daemon {
             cells: self.cells.subscribe(),
             tasks: self.work.clone(),
             away: None,
+            silence: Silence::default(),
         }
     }
 

@@ -5,7 +5,10 @@
 //! What an instance needs to know of a check, its status and how many runs in
 //! a row led there, it reads from the summary right before it runs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
@@ -32,8 +35,12 @@ const IN_HAND: usize = 2048;
 /// Instances may know different checks: a slot of one that is not known here
 /// goes back so often.
 const UNKNOWN_DELIVERIES: u64 = 3;
-/// News of a check come within this time, or it is run without.
+/// News of a check, or the word that a slot was taken, come within this time,
+/// or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// An instance that has been handed nothing by a queue that is there runs what
+/// is due by itself after this time.
+const UNSERVED: Duration = Duration::from_millis(500);
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,42 +57,85 @@ pub struct Sharing {
     pub tasks: Tasks,
     /// Since when NATS is away.
     pub away: Option<Instant>,
+    /// Whether the queue is silent, though NATS is there.
+    pub silence: Silence,
+}
+
+/// Since when this instance hears nothing from the queue of slots: on a
+/// cluster, while it has no leader. Others may hear of it.
+#[derive(Clone, Debug, Default)]
+pub struct Silence(Arc<Mutex<Option<Instant>>>);
+
+impl Silence {
+    fn begin(&self) {
+        self.lock().get_or_insert_with(Instant::now);
+    }
+
+    fn end(&self) {
+        *self.lock() = None;
+    }
+
+    fn lasts(&self) -> bool {
+        self.lock().is_some_and(|since| since.elapsed() > UNSERVED)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Sharing {
     /// Sees to it that somebody runs these slots: puts them on the queue, or,
-    /// when NATS has been away for an interval, runs them here.
+    /// when NATS has been away for an interval or the queue is silent, runs
+    /// them here.
     pub fn due(&mut self, due: Vec<(Arc<Cell>, u64)>) {
         if *self.store.link().borrow() != Link::Ready {
             let away = self.away.get_or_insert_with(Instant::now).elapsed();
             for (cell, _) in due {
                 if away >= cell.check.interval {
-                    self.runner.start(&cell, Trigger::Schedule);
+                    self.run_here(&cell);
                 }
             }
             return;
         }
         self.away = None;
+        if self.silence.lasts() {
+            for (cell, _) in due {
+                // Not what another instance is handed by the queue.
+                if cell.is_quiet(cell.check.interval / 2) {
+                    self.run_here(&cell);
+                }
+            }
+            return;
+        }
         let sharing = self.clone();
         self.tasks.spawn("offer slots", async move {
             let slots = due
                 .iter()
                 .map(|(cell, slot)| (cell.check.name.to_string(), *slot))
                 .collect();
+            let offered = Instant::now();
             // What NATS may not have, the instance runs by itself, unless
             // somebody has run it while that was found out.
-            for (check, error) in sharing.store.offer_slots(slots).await {
+            for (check, error) in sharing.store.offer_slots(slots, PATIENCE).await {
                 tracing::debug!(check, error = %Chain(&error), "slot not offered; run here");
                 let here = due
                     .iter()
                     .find(|(cell, _)| cell.check.name.as_str() == check);
                 if let Some((cell, _)) = here
-                    && cell.is_quiet(cell.check.interval)
+                    && cell.is_quiet(offered.elapsed())
                 {
-                    sharing.runner.start(cell, Trigger::Schedule);
+                    sharing.run_here(cell);
                 }
             }
         });
+    }
+
+    /// That nobody reports is told where reports can be heard.
+    fn run_here(&self, cell: &Arc<Cell>) {
+        if !cell.check.is_push() {
+            self.runner.start(cell, Trigger::Schedule);
+        }
     }
 
     /// Brings what is known of `cell` up to date. A cluster does not answer
@@ -201,9 +251,14 @@ pub async fn share(sharing: Sharing) {
             () = stop.cancelled() => return,
             ready = link.wait_for(|link| *link == Link::Ready) => if ready.is_err() { return },
         }
-        // Marked as seen: any change from here on is a new connection.
+        // Marked as seen: any change from here on is a new connection, and who
+        // has one has not waited for the queue yet.
+        if link.has_changed().unwrap_or_default() {
+            sharing.silence.end();
+        }
         link.mark_unchanged();
         take(&sharing, &in_hand, &mut link).await;
+        sharing.silence.begin();
         tokio::select! {
             () = stop.cancelled() => return,
             // Slots stay in the queue, or newer ones take their place.
@@ -213,13 +268,14 @@ pub async fn share(sharing: Sharing) {
 }
 
 async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Receiver<Link>) {
-    let slots = match sharing.store.slots(AHEAD).await {
-        Ok(slots) => slots,
-        Err(error) => {
-            tracing::debug!(error = %Chain(&error), "no slots taken for now");
-            return;
+    let slots = match tokio::time::timeout(2 * PATIENCE, sharing.store.slots(AHEAD)).await {
+        Ok(Ok(slots)) => slots,
+        Ok(Err(error)) => {
+            return tracing::debug!(error = %Chain(&error), "no slots taken for now");
         }
+        Err(_) => return tracing::debug!("the queue of slots does not answer"),
     };
+    sharing.silence.end();
     let mut slots = std::pin::pin!(slots);
     let stop = sharing.tasks.stop();
     loop {

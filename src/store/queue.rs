@@ -28,6 +28,8 @@ use crate::{
 const CONSUMER: &str = "workers";
 /// Requests that may be with workers at once, over all instances.
 const MAX_ACK_PENDING: i64 = 8192;
+/// A queue that is not heard of for twice this time is asked anew.
+const HEARTBEAT: Duration = Duration::from_secs(3);
 /// What is acknowledged is gone from the queue within this time.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// What a crash of NATS has left in the queue is looked for so often.
@@ -238,7 +240,7 @@ impl Queue {
     ) -> Result<impl futures_util::Stream<Item = Result<Delivered, StoreError>> + use<>, StoreError>
     {
         let doing = "take requests from the queue";
-        let taken = taken::take(&self.store, &self.consumer, ahead, doing).await?;
+        let taken = taken::take(&self.store, &self.consumer, ahead, HEARTBEAT, doing).await?;
         let epoch = self.epoch;
         Ok(taken.map(move |taken| taken.and_then(|taken| delivered(epoch, taken))))
     }

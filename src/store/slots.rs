@@ -3,6 +3,8 @@
 //! Every instance puts every due slot in; its id makes it one message, and a
 //! newer slot of a check takes the place of one that still waits.
 
+use std::time::Duration;
+
 use async_nats::{
     HeaderMap,
     jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
@@ -19,6 +21,9 @@ use super::{
 const CONSUMER: &str = "runners";
 /// Slots that may be with instances at once, over all of them.
 const MAX_ACK_PENDING: i64 = 16_384;
+/// The queue of slots is heard of so often, or is not there: who waits for it
+/// runs checks by itself.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 const DOING: &str = "take due slots from the queue";
 
 /// A due slot, handed to this instance.
@@ -36,14 +41,21 @@ pub struct Slot {
 
 impl Store {
     /// Puts due slots in; each that is there already stays one. Returns those
-    /// that NATS did not take.
-    pub async fn offer_slots(&self, slots: Vec<(String, u64)>) -> Vec<(String, StoreError)> {
+    /// that NATS did not take in time.
+    pub async fn offer_slots(
+        &self,
+        slots: Vec<(String, u64)>,
+        patience: Duration,
+    ) -> Vec<(String, StoreError)> {
         let offered = slots.into_iter().map(|(check, due)| async move {
             let mut headers = HeaderMap::new();
             headers.insert("Nats-Msg-Id", format!("{check}@{due}"));
             let subject = format!("supercheck.slots.{check}");
             let sent = self.confirmed(subject, headers, due.to_string().into());
-            sent.await.err().map(|error| (check, error))
+            let sent = tokio::time::timeout(patience, sent).await;
+            let silent = |late| Err(StoreError::new("put a slot in", Trouble::Away, late));
+            let taken = sent.unwrap_or_else(silent);
+            taken.err().map(|error| (check, error))
         });
         join_all(offered).await.into_iter().flatten().collect()
     }
@@ -72,7 +84,7 @@ impl Store {
             .get_or_create_consumer(CONSUMER, config)
             .await
             .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
-        let taken = taken::take(self, &consumer, ahead, DOING).await?;
+        let taken = taken::take(self, &consumer, ahead, HEARTBEAT, DOING).await?;
         Ok(taken.map(|taken| taken.and_then(slot)))
     }
 }

@@ -39,18 +39,19 @@ pub(crate) struct Delivery {
 }
 
 /// Messages of `consumer` as they come, at most `ahead` of them fetched before
-/// they are taken.
+/// they are taken. When it is silent for twice `heartbeat`, that is an error.
 pub(crate) async fn take(
     store: &Store,
     consumer: &PullConsumer,
     ahead: usize,
+    heartbeat: Duration,
     doing: &'static str,
 ) -> Result<impl Stream<Item = Result<Taken, StoreError>> + use<>, StoreError> {
     let messages = consumer
         .stream()
         .max_messages_per_batch(ahead)
         .expires(Duration::from_secs(10))
-        .heartbeat(Duration::from_secs(3))
+        .heartbeat(heartbeat)
         .messages()
         .await
         .map_err(|error| StoreError::new(doing, Trouble::Away, error))?;

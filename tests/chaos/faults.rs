@@ -48,6 +48,11 @@ pub enum Kind {
     Process(Fault),
     /// To nodes of a cluster.
     Node(Loss),
+    /// A node of a cluster does not reach the others, nor they it; clients
+    /// reach all of them.
+    NodeCutOff,
+    /// The disk of the JetStream store takes nothing most of the time.
+    DiskSlowed,
     /// The disk of the JetStream store is full; room is made, and the server
     /// started again.
     DiskFull,
@@ -93,8 +98,10 @@ impl Kind {
     /// All that can be done on this machine; what cannot is said.
     pub fn all(scene: &Scene) -> Vec<Self> {
         let Some(server) = &scene.server else {
-            let losses = Loss::ALL.map(Self::Node).into_iter();
-            return losses.chain(ON_A_CLUSTER.map(Self::Process)).collect();
+            let mut all = vec![Self::NodeCutOff, Self::ReloadedEachSecond];
+            all.extend(Loss::ALL.map(Self::Node));
+            all.extend(ON_A_CLUSTER.map(Self::Process));
+            return all;
         };
         let mut all: Vec<_> = Fault::ALL.map(Self::Process).into();
         all.extend([
@@ -116,6 +123,13 @@ impl Kind {
             all.push(Self::DiskFull);
         } else {
             eprintln!("skipped: a full disk needs a small one, which only root can mount");
+        }
+        if server.disk().can_be_frozen() {
+            all.push(Self::DiskSlowed);
+        } else {
+            eprintln!(
+                "skipped: a slow disk needs one that can be frozen, which only root can make"
+            );
         }
         if older().is_some() {
             all.push(Self::DaemonChanged);
@@ -144,7 +158,9 @@ impl Kind {
         let all = crate::scene::DAEMONS as u64;
         match self {
             Self::Node(_)
+            | Self::NodeCutOff
             | Self::DiskFull
+            | Self::DiskSlowed
             | Self::AccountFull
             | Self::PayloadLimited
             | Self::ServerSlowed => all,
@@ -176,6 +192,8 @@ impl Kind {
         match self {
             Self::Process(_) => {}
             Self::Node(loss) => loss.befalls(&mut scene.stage, pause).await,
+            Self::NodeCutOff => cut_off(scene, pause).await,
+            Self::DiskSlowed => disk_slowed(scene, pause).await,
             Self::DiskFull => disk_full(scene, pause).await,
             Self::AccountFull => limited(scene, Limit::Room, pause).await,
             Self::PayloadLimited => limited(scene, Limit::Payload, pause).await,
@@ -269,6 +287,26 @@ async fn disk_full(scene: &mut Scene, pause: Duration) {
     // As an operator does who does not trust what could not be written.
     scene.stage.servers[0].kill();
     scene.stage.servers[0].start_again().await;
+}
+
+async fn cut_off(scene: &mut Scene, pause: Duration) {
+    let node = scene.stage.random.usize(..scene.stage.servers.len());
+    let ways = scene.ways.as_ref().expect("it is a cluster");
+    ways.cut(node);
+    // Often longer than the others wait until they stand for election.
+    tokio::time::sleep(3 * pause).await;
+    ways.mend();
+}
+
+/// A beat of half a second, of which the disk takes what is written for a tenth.
+async fn disk_slowed(scene: &Scene, pause: Duration) {
+    let ends = Instant::now() + pause;
+    while Instant::now() < ends {
+        let frozen = scene.server().disk().freeze();
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        drop(frozen);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 async fn without_descriptors(scene: &Scene, whom: usize, pause: Duration) {

@@ -73,8 +73,6 @@ const AT_ONCE: u64 = 4;
 /// Longer than the fault lasts, a target is not asked for two intervals, and
 /// what a slow machine needs.
 const MOST_UNASKED_MS: i64 = 2 * truth::INTERVAL_MS + 1000;
-/// And on a cluster so much more, for an election.
-const ELECTED_MS: i64 = 6000;
 /// One fault in so many is followed by a look of `supercheck doctor`.
 const DOCTOR: u64 = 3;
 
@@ -264,13 +262,7 @@ async fn deal(scene: &mut Scene, lasts: Duration) -> (Ledger, Gauges, Vec<String
             made_good - dealt
         );
         let stood = scene.truth.lag.between(dealt, now());
-        // The queue of slots hands out none while its consumer has no leader.
-        let election = if scene.server.is_none() {
-            ELECTED_MS
-        } else {
-            0
-        };
-        let most = made_good - dealt + MOST_UNASKED_MS + election + stood;
+        let most = made_good - dealt + MOST_UNASKED_MS + stood;
         if unasked > most {
             let what = format!("a target was not asked for {unasked} ms");
             tell(&mut wrong, &name, &what);

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{nats::Nats, stage::Stage, wait};
+use crate::support::{nats::Nats, proxy::Proxy, stage::Stage, wait};
 
 /// Each has a leader of its own, which takes what is stored in it.
-const STREAMS: [&str; 6] = [
+const STREAMS: [&str; 7] = [
     "OBJ_supercheck",
     "KV_supercheck_kv",
     "KV_supercheck_requests",
     "SUPERCHECK_EVENTS",
     "SUPERCHECK_HISTORY",
     "SUPERCHECK_REQUESTS",
+    "SUPERCHECK_SLOTS",
 ];
 
 /// What can happen to nodes.
@@ -85,6 +86,43 @@ impl Loss {
                 }
             }
         }
+    }
+}
+
+/// Nobody listens at this port: there is no other way to a node.
+const NOWHERE: u16 = 1;
+
+/// The ways from each node to each other one.
+pub struct Ways(Vec<Vec<Proxy>>);
+
+impl Ways {
+    /// Three nodes, and the ways between them.
+    pub async fn lay() -> (Vec<Nats>, Self) {
+        let ports = Nats::routes();
+        let from = || futures_util::future::join_all(ports.map(Proxy::to));
+        let ways = [from().await, from().await, from().await];
+        let nodes = ways.iter().enumerate().map(|(n, ways)| {
+            let routes: Vec<_> = ways.iter().map(Proxy::url).collect();
+            async move { Nats::node(n, ports[n], NOWHERE, &routes).await }
+        });
+        let nodes = futures_util::future::join_all(nodes).await;
+        (nodes, Self(ways.into()))
+    }
+
+    /// Clients reach the node, and the other nodes do not.
+    pub fn cut(&self, node: usize) {
+        for (from, ways) in self.0.iter().enumerate() {
+            for (to, way) in ways.iter().enumerate() {
+                if from == node || to == node {
+                    way.cut();
+                }
+            }
+        }
+    }
+
+    /// All of them reach each other again.
+    pub fn mend(&self) {
+        self.0.iter().flatten().for_each(Proxy::mend);
     }
 }
 

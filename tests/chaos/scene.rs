@@ -12,6 +12,7 @@ use crate::{
     decoy::{ALLOWED, Decoy},
     lag::Lag,
     names::Names,
+    nodes::Ways,
     secrets::{HEADER, PASSWORD},
     server::Server,
     support::{
@@ -50,6 +51,8 @@ pub struct Scene {
     /// How the one server is run; a cluster's are left as they are. Dropped
     /// after the processes that use its disk.
     pub server: Option<Server>,
+    /// How the nodes of a cluster reach each other.
+    pub ways: Option<Ways>,
 }
 
 impl Scene {
@@ -58,15 +61,20 @@ impl Scene {
         let server = Server::new(DAEMONS);
         let nats = server.start().await;
         let links = vec![Proxy::to(nats.port).await, Proxy::to(nats.port).await];
-        Self::set(vec![nats], links, Some(server), seed).await
+        let mut scene = Self::set(vec![nats], links, seed).await;
+        scene.server = Some(server);
+        scene
     }
 
     /// Three servers, and everything stored on each of them.
     pub async fn cluster(seed: u64) -> Self {
-        Self::set(Nats::cluster().await, Vec::new(), None, seed).await
+        let (nodes, ways) = Ways::lay().await;
+        let mut scene = Self::set(nodes, Vec::new(), seed).await;
+        scene.ways = Some(ways);
+        scene
     }
 
-    async fn set(servers: Vec<Nats>, links: Vec<Proxy>, server: Option<Server>, seed: u64) -> Self {
+    async fn set(servers: Vec<Nats>, links: Vec<Proxy>, seed: u64) -> Self {
         let target = Target::start().await;
         let mut truth = Truth::of(target.clone(), Names::start().await, Lag::measure(), seed);
         if servers.len() > 1 {
@@ -102,7 +110,8 @@ impl Scene {
             calm: true,
             silent: silent().await,
             clocks,
-            server,
+            server: None,
+            ways: None,
         };
         scene.stage.settled().await;
         let client = scene.stage.servers[0].client().await;

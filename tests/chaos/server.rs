@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -81,27 +81,64 @@ impl Server {
 /// A folder, on a small disk of its own where that can be had.
 pub struct Disk {
     folder: TempDir,
-    mounted: bool,
+    /// What is mounted: the room in memory, and the disk in a file there.
+    mounted: Vec<PathBuf>,
 }
+
+/// While it is there, what is written to the disk waits.
+pub struct Frozen<'a>(&'a Path);
 
 impl Disk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={DISK}m"), "chaos"])
-            .arg(folder.path())
-            .output();
-        let mounted = mount.is_ok_and(|done| done.status.success());
-        Self { folder, mounted }
+        let mut disk = Self {
+            mounted: Vec::new(),
+            folder,
+        };
+        let room = disk.folder.path().join("room");
+        let size = format!("size={}m", DISK + 1);
+        if !disk.mount(room.clone(), &["-t", "tmpfs", "-o", &size, "chaos"]) {
+            return disk;
+        }
+        let image = room.join("disk");
+        let made = File::create(&image).and_then(|file| file.set_len(DISK << 20));
+        let store = disk.folder.path().join("store");
+        let at = image.to_str().unwrap();
+        if made.is_ok() && done("mkfs.ext4", &["-q", "-F", at]) {
+            disk.mount(store, &["-o", "loop", at]);
+        }
+        disk
+    }
+
+    fn mount(&mut self, at: PathBuf, what: &[&str]) -> bool {
+        fs::create_dir(&at).unwrap();
+        let mounted = done("mount", &[what, &[at.to_str().unwrap()]].concat());
+        if mounted {
+            self.mounted.push(at);
+        }
+        mounted
     }
 
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        let own = self.mounted.last();
+        own.map_or_else(|| self.folder.path(), PathBuf::as_path)
     }
 
     /// Whether it can be filled without harm to others.
-    pub const fn is_small(&self) -> bool {
-        self.mounted
+    pub fn is_small(&self) -> bool {
+        !self.mounted.is_empty()
+    }
+
+    /// Whether what is written to it can be made to wait.
+    pub fn can_be_frozen(&self) -> bool {
+        self.mounted.len() == 2
+    }
+
+    /// What is written from now on waits.
+    pub fn freeze(&self) -> Frozen<'_> {
+        let path = self.path();
+        assert!(done("fsfreeze", &["-f", path.to_str().unwrap()]));
+        Frozen(path)
     }
 
     /// Takes all the room that is left.
@@ -118,14 +155,21 @@ impl Disk {
     }
 }
 
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        done("fsfreeze", &["-u", self.0.to_str().unwrap()]);
+    }
+}
+
 impl Drop for Disk {
     fn drop(&mut self) {
-        if self.mounted {
-            let lazily = Command::new("umount")
-                .arg("-l")
-                .arg(self.folder.path())
-                .status();
-            drop(lazily);
+        for at in self.mounted.iter().rev() {
+            done("umount", &["-l", at.to_str().unwrap()]);
         }
     }
+}
+
+fn done(what: &str, with: &[&str]) -> bool {
+    let output = Command::new(what).args(with).output();
+    output.is_ok_and(|done| done.status.success())
 }

@@ -161,8 +161,18 @@ async fn leader(nats: &Nats, stream: &str) -> Option<String> {
     stream.cached_info().cluster.as_ref()?.leader.clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn checks_go_on_while_the_summaries_have_no_leader() {
+/// The node that leads the queue of slots, as its consumers see it.
+async fn hands_out(nats: &Nats) -> Option<String> {
+    let client = nats.client().await;
+    let subject = "$JS.API.CONSUMER.INFO.SUPERCHECK_SLOTS.runners";
+    let answer = client.request(subject, "".into()).await.ok()?;
+    let info: Value = serde_json::from_slice(&answer.payload).ok()?;
+    Some(info["cluster"]["leader"].as_str()?.to_owned())
+}
+
+/// How long a target of a shared schedule is not asked when the node goes that
+/// leads these (`SUMMARIES`, `SLOTS`, `CONSUMER`) and no other of them.
+async fn unasked_without_leader_of(lost: &[&str]) -> Duration {
     let mut nodes = Nats::cluster().await;
     let target = Target::start().await;
     let daemon = Daemon::serve(&format!(
@@ -171,25 +181,40 @@ async fn checks_go_on_while_the_summaries_have_no_leader() {
         target.url("/api")
     ));
     daemon.ready().await;
-    // The node that will be gone leads the summaries, and no slots.
     let client = nodes[0].client().await;
-    for (stream, leads) in [("KV_supercheck_kv", true), ("SUPERCHECK_SLOTS", false)] {
-        wait::until(&format!("who leads {stream}"), async || {
-            if (leader(&nodes[0], stream).await? == "n2") == leads {
+    for (what, api) in [
+        (SUMMARIES, "STREAM"),
+        (SLOTS, "STREAM"),
+        (CONSUMER, "CONSUMER"),
+    ] {
+        let leads = lost.contains(&what);
+        wait::until(&format!("who leads {what}"), async || {
+            let leader = if what == CONSUMER {
+                hands_out(&nodes[0]).await?
+            } else {
+                leader(&nodes[0], what).await?
+            };
+            if (leader == "n2") == leads {
                 return Some(());
             }
             let node = if leads { "n2" } else { "n0" };
-            let step = format!("$JS.API.STREAM.LEADER.STEPDOWN.{stream}");
+            let step = format!("$JS.API.{api}.LEADER.STEPDOWN.{what}");
             let whom = format!("{{\"placement\":{{\"preferred\":\"{node}\"}}}}");
             client.request(step, whom.into()).await.ok()?;
             None
         })
         .await;
     }
+    // An election is over, and the slots come again.
+    let hits = target.hits("/api");
+    wait::until("it is asked", async || {
+        (target.hits("/api") > hits + 2).then_some(())
+    })
+    .await;
     let (killed, mut last) = (Instant::now(), Instant::now());
     let (mut hits, mut longest) = (target.hits("/api"), Duration::ZERO);
     nodes[2].kill();
-    while killed.elapsed() < Duration::from_secs(8) {
+    while killed.elapsed() < Duration::from_secs(10) {
         let now = target.hits("/api");
         if now > hits {
             (hits, last) = (now, Instant::now());
@@ -197,8 +222,29 @@ async fn checks_go_on_while_the_summaries_have_no_leader() {
         longest = longest.max(last.elapsed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(
-        longest < Duration::from_secs(3),
-        "not asked for {longest:?}"
-    );
+    longest
+}
+
+const SUMMARIES: &str = "KV_supercheck_kv";
+const SLOTS: &str = "SUPERCHECK_SLOTS";
+const CONSUMER: &str = "SUPERCHECK_SLOTS.runners";
+/// A target is asked within this time, whatever has no leader.
+const UNASKED: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_the_summaries_have_no_leader() {
+    let longest = unasked_without_leader_of(&[SUMMARIES]).await;
+    assert!(longest < UNASKED, "not asked for {longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_the_queue_of_slots_has_no_leader() {
+    let longest = unasked_without_leader_of(&[SLOTS]).await;
+    assert!(longest < UNASKED, "not asked for {longest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_nobody_hands_out_slots() {
+    let longest = unasked_without_leader_of(&[CONSUMER]).await;
+    assert!(longest < UNASKED, "not asked for {longest:?}");
 }

@@ -61,29 +61,29 @@ impl Nats {
 
     /// Three servers that know each other.
     pub async fn cluster() -> Vec<Self> {
+        let ports = Self::routes();
+        let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
+        let nodes = (0..3).map(|n| Self::node(n, ports[n], ports[n], &routes));
+        futures_util::future::join_all(nodes).await
+    }
+
+    /// Ports where the three servers of a cluster listen to each other.
+    pub fn routes() -> [u16; 3] {
         // Kept open together, so that the ports differ, and none of those that
         // the system gives to others meanwhile.
         let free = std::iter::repeat_with(|| fastrand::u16(10_000..32_000));
-        let listeners: Vec<_> = free
-            .filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
-            .take(3)
-            .collect();
-        let ports: Vec<_> = listeners
-            .iter()
-            .map(|at| at.local_addr().unwrap().port())
-            .collect();
-        drop(listeners);
-        let routes: String = ports
-            .iter()
-            .map(|port| format!("\"nats://127.0.0.1:{port}\", "))
-            .collect();
-        let starts = ports.iter().enumerate().map(|(n, port)| {
-            let config = format!(
-                "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [ {routes} ] }}"
-            );
-            async move { Self::configured(&config).await }
-        });
-        futures_util::future::join_all(starts).await
+        let mut listeners = free.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+        let three = [(); 3].map(|()| listeners.next().unwrap());
+        three.map(|at| at.local_addr().unwrap().port())
+    }
+
+    /// The server `n` of a cluster, which finds the others at `routes`, listens
+    /// to them at `port`, and tells others yet that it were at `told`.
+    pub async fn node(n: usize, port: u16, told: u16, routes: &[String]) -> Self {
+        Self::configured(&format!(
+            "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{told}\", routes: {routes:?} }}"
+        ))
+        .await
     }
 
     async fn begin(binary: PathBuf, home: TempDir, config: String) -> Self {
