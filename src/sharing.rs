@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
 };
 
@@ -22,7 +22,12 @@ use crate::{
     error::Chain,
     report::Trigger,
     runner::{Cell, Runner},
-    store::{Link, Store, StoreError, read::Known, slots::Slot, taken::ack_wait},
+    store::{
+        Link, Store, StoreError,
+        read::Known,
+        slots::{HEARTBEAT, Slot},
+        taken::ack_wait,
+    },
     tasks::Tasks,
     triggers::Cells,
 };
@@ -38,9 +43,10 @@ const UNKNOWN_DELIVERIES: u64 = 3;
 /// News of a check, or the word that a slot was taken, come within this time,
 /// or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// An instance that has been handed nothing by a queue that is there runs what
-/// is due by itself after this time.
+/// The queue is asked anew for so long before what is due is run without it.
 const UNSERVED: Duration = Duration::from_millis(500);
+/// What a queue that fell silent had sent comes within this time.
+const LATE: Duration = Duration::from_millis(50);
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -57,12 +63,13 @@ pub struct Sharing {
     pub tasks: Tasks,
     /// Since when NATS is away.
     pub away: Option<Instant>,
-    /// Whether the queue is silent, though NATS is there.
+    /// Whether the queue is silent, though NATS is there: who takes slots says
+    /// so to who has what is due run.
     pub silence: Silence,
 }
 
-/// Since when this instance hears nothing from the queue of slots: on a
-/// cluster, while it has no leader. Others may hear of it.
+/// Since when this instance hears nothing of the queue of slots: on a cluster,
+/// while it has no leader.
 #[derive(Clone, Debug, Default)]
 pub struct Silence(Arc<Mutex<Option<Instant>>>);
 
@@ -101,10 +108,7 @@ impl Sharing {
         self.away = None;
         if self.silence.lasts() {
             for (cell, _) in due {
-                // Not what another instance is handed by the queue.
-                if cell.is_quiet(cell.check.interval / 2) {
-                    self.run_here(&cell);
-                }
+                self.run_later(cell);
             }
             return;
         }
@@ -127,6 +131,20 @@ impl Sharing {
                 {
                     sharing.run_here(cell);
                 }
+            }
+        });
+    }
+
+    /// Runs it here in a moment, unless somebody else has by then: another
+    /// instance may hear of the queue, or be quicker.
+    fn run_later(&self, cell: Arc<Cell>) {
+        let sharing = self.clone();
+        self.tasks.spawn("slot without queue", async move {
+            let most = (cell.check.interval / 2).min(PATIENCE);
+            let wait = most.mul_f32(fastrand::f32().midpoint(1.0));
+            tokio::time::sleep(wait).await;
+            if cell.is_quiet(wait) {
+                sharing.run_here(&cell);
             }
         });
     }
@@ -156,6 +174,14 @@ impl Sharing {
             Err(_) => tracing::debug!(check = %cell.check.name, "no news of it; it is run"),
         }
         Ok(())
+    }
+
+    fn spawn(&self, slot: Slot, room: Option<OwnedSemaphorePermit>) {
+        let mine = self.clone();
+        self.tasks.spawn("slot", async move {
+            mine.handle(slot).await;
+            drop(room);
+        });
     }
 
     async fn handle(&self, slot: Slot) {
@@ -247,36 +273,46 @@ pub async fn share(sharing: Sharing) {
     let mut link = sharing.store.link();
     let in_hand = Arc::new(Semaphore::new(IN_HAND));
     loop {
+        if *link.borrow() != Link::Ready {
+            // Without NATS no queue is silent.
+            sharing.silence.end();
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             ready = link.wait_for(|link| *link == Link::Ready) => if ready.is_err() { return },
         }
-        // Marked as seen: any change from here on is a new connection, and who
-        // has one has not waited for the queue yet.
-        if link.has_changed().unwrap_or_default() {
-            sharing.silence.end();
-        }
+        // Marked as seen: any change from here on is a new connection.
         link.mark_unchanged();
         take(&sharing, &in_hand, &mut link).await;
-        sharing.silence.begin();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            // Slots stay in the queue, or newer ones take their place.
-            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        if stop.is_cancelled() {
+            return;
         }
     }
 }
 
+/// Takes slots until the queue is silent, the connection is another, or told to
+/// stop.
 async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Receiver<Link>) {
-    let slots = match tokio::time::timeout(2 * PATIENCE, sharing.store.slots(AHEAD)).await {
-        Ok(Ok(slots)) => slots,
-        Ok(Err(error)) => {
-            return tracing::debug!(error = %Chain(&error), "no slots taken for now");
+    let mut asked = std::pin::pin!(sharing.store.slots(AHEAD));
+    let answer = match tokio::time::timeout(PATIENCE, &mut asked).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            sharing.silence.begin();
+            asked.await
         }
-        Err(_) => return tracing::debug!("the queue of slots does not answer"),
     };
-    sharing.silence.end();
-    let mut slots = std::pin::pin!(slots);
+    let mut slots = match answer {
+        Ok(slots) => std::pin::pin!(slots),
+        Err(error) => {
+            tracing::debug!(error = %Chain(&error), "no slots taken for now");
+            sharing.silence.begin();
+            return tokio::time::sleep(LATE).await;
+        }
+    };
+    // Who answered may hand out nothing yet. It does when it sends slots, or
+    // that it is there.
+    let mut heard = std::pin::pin!(tokio::time::sleep(3 * HEARTBEAT));
+    let mut silent = true;
     let stop = sharing.tasks.stop();
     loop {
         let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
@@ -285,14 +321,25 @@ async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Rec
         let next = tokio::select! {
             () = stop.cancelled() => break,
             _ = link.changed() => return,
+            () = &mut heard, if silent => {
+                silent = false;
+                sharing.silence.end();
+                continue;
+            }
             next = slots.next() => next,
         };
-        let Some(Ok(slot)) = next else { return };
-        let mine = sharing.clone();
-        sharing.tasks.spawn("slot", async move {
-            mine.handle(slot).await;
-            drop(room);
-        });
+        let Some(Ok(slot)) = next else {
+            sharing.silence.begin();
+            // What comes late is run, too: the queue takes it for taken.
+            let late = Instant::now() + LATE;
+            while let Ok(Some(Ok(slot))) = tokio::time::timeout_at(late, slots.next()).await {
+                sharing.spawn(slot, None);
+            }
+            // Slots stay in the queue, or newer ones take their place.
+            return tokio::time::sleep_until(late).await;
+        };
+        sharing.silence.end();
+        sharing.spawn(slot, Some(room));
     }
     // Others run at once what was fetched and not taken up.
     while let Some(Some(Ok(slot))) = slots.next().now_or_never() {

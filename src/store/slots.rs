@@ -21,9 +21,9 @@ use super::{
 const CONSUMER: &str = "runners";
 /// Slots that may be with instances at once, over all of them.
 const MAX_ACK_PENDING: i64 = 16_384;
-/// The queue of slots is heard of so often, or is not there: who waits for it
-/// runs checks by itself.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// The queue of slots is heard of so often; silent for twice this time, it is
+/// asked anew.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
 const DOING: &str = "take due slots from the queue";
 
 /// A due slot, handed to this instance.

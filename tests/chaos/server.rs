@@ -131,7 +131,7 @@ impl Disk {
 
     /// Whether what is written to it can be made to wait.
     pub fn can_be_frozen(&self) -> bool {
-        self.mounted.len() == 2
+        self.mounted.len() == 2 && done("fsfreeze", &["--version"])
     }
 
     /// What is written from now on waits.

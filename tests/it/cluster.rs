@@ -11,6 +11,17 @@ use serde_json::Value;
 
 use crate::support::{daemon::Daemon, nats::Nats, target::Target, wait};
 
+/// A check `api`, stored on all nodes, with more of its settings and others.
+fn config(servers: &str, target: &Target, more: &str) -> String {
+    let url = target.url("/api");
+    format!(
+        "[nats]\nurl = \"{servers}\"\n[store]\nreplicas = 3\n[[check]]\nname = \"api\"\nurl = \"{url}\"\n{more}"
+    )
+}
+
+/// Every half second.
+const OFTEN: &str = "interval = \"500ms\"\ntimeout = \"400ms\"\n";
+
 /// Asks with an id until there is an answer, at whichever server is there.
 async fn ask(servers: &str, check: &str, id: &str) -> Value {
     wait::within(
@@ -44,11 +55,11 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
     let mut nodes = Nats::cluster().await;
     let target = Target::start().await;
     let servers = nodes.iter().map(Nats::url).collect::<Vec<_>>().join(",");
-    let config = format!(
-        "[nats]\nurl = \"{servers}\"\n[store]\nreplicas = 3\n[defaults]\ninterval = \"1h\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\n[[check]]\nname = \"other\"\nurl = \"{}\"",
-        target.url("/api"),
-        target.url("/other")
+    let other = target.url("/other");
+    let other = format!(
+        "interval = \"1h\"\n[[check]]\nname = \"other\"\nurl = \"{other}\"\ninterval = \"1h\"\n"
     );
+    let config = config(&servers, &target, &other);
     let daemons = [Daemon::serve(&config), Daemon::serve(&config)];
     for daemon in &daemons {
         daemon.ready().await;
@@ -111,11 +122,7 @@ async fn nodes_are_killed_one_by_one_and_each_request_has_one_result() {
 async fn a_cluster_that_takes_nothing_is_told_though_the_connection_stays() {
     let mut nodes = Nats::cluster().await;
     let target = Target::start().await;
-    let daemon = Daemon::serve(&format!(
-        "[nats]\nurl = \"{}\"\n[store]\nreplicas = 3\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"",
-        nodes[0].url(),
-        target.url("/api")
-    ));
+    let daemon = Daemon::serve(&config(&nodes[0].url(), &target, OFTEN));
     daemon.ready().await;
     nodes[0]
         .summary_that("api", "it is up", |summary| summary["status"] == "up")
@@ -175,11 +182,8 @@ async fn hands_out(nats: &Nats) -> Option<String> {
 async fn unasked_without_leader_of(lost: &[&str]) -> Duration {
     let mut nodes = Nats::cluster().await;
     let target = Target::start().await;
-    let daemon = Daemon::serve(&format!(
-        "[nats]\nurl = \"{}\"\n[store]\nreplicas = 3\n[scheduler]\nmode = \"shared\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"500ms\"\ntimeout = \"400ms\"",
-        nodes[0].url(),
-        target.url("/api")
-    ));
+    let shared = format!("{OFTEN}[scheduler]\nmode = \"shared\"\n");
+    let daemon = Daemon::serve(&config(&nodes[0].url(), &target, &shared));
     daemon.ready().await;
     let client = nodes[0].client().await;
     for (what, api) in [

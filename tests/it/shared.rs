@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::StreamExt as _;
+use rustix::process::Signal;
 use serde_json::Value;
 use supercheck::trial;
 
@@ -123,16 +124,7 @@ async fn each_slot_is_run_once_and_thresholds_count_across_instances() {
     let last = daemons.len() - 1;
     daemons[last].kill();
     several(5).await;
-    // No slot was run twice. What was probed is counted first, so that no
-    // slot that comes meanwhile is missing.
-    let probed: Vec<_> = (0..CHECKS)
-        .map(|n| target.hits(&format!("/c{n}")))
-        .collect();
-    let put_in = slots.lock().unwrap().clone();
-    for (n, hits) in probed.into_iter().enumerate() {
-        let slots = put_in[&format!("c{n}")].len() as u64;
-        assert!(hits <= slots, "c{n}: {hits} probes for {slots} slots");
-    }
+    no_slot_was_run_twice(&target, &slots);
     nats.kill();
     nats.start_again().await;
     daemons[0].ready().await;
@@ -153,6 +145,45 @@ async fn each_slot_is_run_once_and_thresholds_count_across_instances() {
     }
 
     judge(&nats, restarted).await;
+}
+
+fn no_slot_was_run_twice(target: &Target, slots: &Mutex<BTreeMap<String, BTreeSet<u64>>>) {
+    // What was probed is counted first, so that no slot that comes meanwhile is
+    // missing.
+    let probed: Vec<_> = (0..CHECKS)
+        .map(|n| target.hits(&format!("/c{n}")))
+        .collect();
+    let put_in = slots.lock().unwrap().clone();
+    for (n, hits) in probed.into_iter().enumerate() {
+        let slots = put_in[&format!("c{n}")].len() as u64;
+        assert!(hits <= slots, "c{n}: {hits} probes for {slots} slots");
+    }
+}
+
+/// It has heard nothing of the queue meanwhile, though the others have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stood_still_runs_nothing_that_others_ran() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let slots = heard(&nats).await;
+    let daemons = ["a", "b"].map(|instance| Daemon::serve(&config(&nats, &target, instance)));
+    for daemon in &daemons {
+        daemon.ready().await;
+    }
+    for _ in 0..3 {
+        let hits = target.hits("/c0");
+        daemons[1].signal(Signal::STOP);
+        wait::until("slots without it", async || {
+            (target.hits("/c0") > hits + 2).then_some(())
+        })
+        .await;
+        daemons[1].signal(Signal::CONT);
+        wait::until("more slots", async || {
+            (target.hits("/c0") > hits + 4).then_some(())
+        })
+        .await;
+    }
+    no_slot_was_run_twice(&target, &slots);
 }
 
 /// Holds what is stored to what was promised.

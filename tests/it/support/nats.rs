@@ -77,8 +77,8 @@ impl Nats {
         three.map(|at| at.local_addr().unwrap().port())
     }
 
-    /// The server `n` of a cluster, which finds the others at `routes`, listens
-    /// to them at `port`, and tells others yet that it were at `told`.
+    /// The server `n` of a cluster, which finds the others at `routes` and
+    /// listens to them at `port`; those that it does not know are told `told`.
     pub async fn node(n: usize, port: u16, told: u16, routes: &[String]) -> Self {
         Self::configured(&format!(
             "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{told}\", routes: {routes:?} }}"
