@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::Instant,
 };
 
@@ -43,7 +43,7 @@ const UNKNOWN_DELIVERIES: u64 = 3;
 /// News of a check, or the word that a slot was taken, come within this time,
 /// or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// The queue is asked anew for so long before what is due is run without it.
+/// The silence of the queue lasts so long before what is due is run without it.
 const UNSERVED: Duration = Duration::from_millis(500);
 /// What a queue that fell silent had sent comes within this time.
 const LATE: Duration = Duration::from_millis(50);
@@ -93,8 +93,8 @@ impl Silence {
 
 impl Sharing {
     /// Sees to it that somebody runs these slots: puts them on the queue, or,
-    /// when NATS has been away for an interval or the queue is silent, runs
-    /// them here.
+    /// when NATS has been away for an interval, runs them here; when the queue
+    /// is silent, runs here what nobody else does.
     pub fn due(&mut self, due: Vec<(Arc<Cell>, u64)>) {
         if *self.store.link().borrow() != Link::Ready {
             let away = self.away.get_or_insert_with(Instant::now).elapsed();
@@ -119,9 +119,14 @@ impl Sharing {
                 .map(|(cell, slot)| (cell.check.name.to_string(), *slot))
                 .collect();
             let offered = Instant::now();
+            let refused = sharing.store.offer_slots(slots, PATIENCE).await;
+            if !refused.is_empty() {
+                // News that came while this process stood still is read first.
+                tokio::time::sleep(LATE).await;
+            }
             // What NATS may not have, the instance runs by itself, unless
             // somebody has run it while that was found out.
-            for (check, error) in sharing.store.offer_slots(slots, PATIENCE).await {
+            for (check, error) in refused {
                 tracing::debug!(check, error = %Chain(&error), "slot not offered; run here");
                 let here = due
                     .iter()
@@ -142,8 +147,9 @@ impl Sharing {
         self.tasks.spawn("slot without queue", async move {
             let most = (cell.check.interval / 2).min(PATIENCE);
             let wait = most.mul_f32(fastrand::f32().midpoint(1.0));
-            tokio::time::sleep(wait).await;
-            if cell.is_quiet(wait) {
+            let stop = sharing.tasks.stop();
+            let waited = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+            if waited.is_some() && cell.is_quiet(wait) {
                 sharing.run_here(&cell);
             }
         });
@@ -174,14 +180,6 @@ impl Sharing {
             Err(_) => tracing::debug!(check = %cell.check.name, "no news of it; it is run"),
         }
         Ok(())
-    }
-
-    fn spawn(&self, slot: Slot, room: Option<OwnedSemaphorePermit>) {
-        let mine = self.clone();
-        self.tasks.spawn("slot", async move {
-            mine.handle(slot).await;
-            drop(room);
-        });
     }
 
     async fn handle(&self, slot: Slot) {
@@ -293,12 +291,17 @@ pub async fn share(sharing: Sharing) {
 /// Takes slots until the queue is silent, the connection is another, or told to
 /// stop.
 async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Receiver<Link>) {
+    let stop = sharing.tasks.stop();
     let mut asked = std::pin::pin!(sharing.store.slots(AHEAD));
     let answer = match tokio::time::timeout(PATIENCE, &mut asked).await {
         Ok(answer) => answer,
         Err(_) => {
             sharing.silence.begin();
-            asked.await
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = link.changed() => return,
+                answer = asked => answer,
+            }
         }
     };
     let mut slots = match answer {
@@ -313,7 +316,6 @@ async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Rec
     // that it is there.
     let mut heard = std::pin::pin!(tokio::time::sleep(3 * HEARTBEAT));
     let mut silent = true;
-    let stop = sharing.tasks.stop();
     loop {
         let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
             return;
@@ -328,18 +330,25 @@ async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Rec
             }
             next = slots.next() => next,
         };
-        let Some(Ok(slot)) = next else {
-            sharing.silence.begin();
-            // What comes late is run, too: the queue takes it for taken.
-            let late = Instant::now() + LATE;
-            while let Ok(Some(Ok(slot))) = tokio::time::timeout_at(late, slots.next()).await {
-                sharing.spawn(slot, None);
+        let next = match next {
+            Some(Ok(slot)) => Some(slot),
+            _ => {
+                sharing.silence.begin();
+                // What it sent before and is read late is run, too.
+                let late = tokio::time::timeout(LATE, slots.next()).await;
+                late.ok().flatten().and_then(Result::ok)
             }
+        };
+        let Some(slot) = next else {
             // Slots stay in the queue, or newer ones take their place.
-            return tokio::time::sleep_until(late).await;
+            return tokio::time::sleep(LATE).await;
         };
         sharing.silence.end();
-        sharing.spawn(slot, Some(room));
+        let mine = sharing.clone();
+        sharing.tasks.spawn("slot", async move {
+            mine.handle(slot).await;
+            drop(room);
+        });
     }
     // Others run at once what was fetched and not taken up.
     while let Some(Some(Ok(slot))) = slots.next().now_or_never() {

@@ -29,7 +29,7 @@ const CONSUMER: &str = "workers";
 /// Requests that may be with workers at once, over all instances.
 const MAX_ACK_PENDING: i64 = 8192;
 /// A queue that is not heard of for twice this time is asked anew.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+const HEARTBEAT: Duration = Duration::from_millis(2500);
 /// What is acknowledged is gone from the queue within this time.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// What a crash of NATS has left in the queue is looked for so often.

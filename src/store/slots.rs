@@ -22,7 +22,8 @@ const CONSUMER: &str = "runners";
 /// Slots that may be with instances at once, over all of them.
 const MAX_ACK_PENDING: i64 = 16_384;
 /// The queue of slots is heard of so often; silent for twice this time, it is
-/// asked anew.
+/// asked anew. What an instance that stands still is handed meanwhile nobody
+/// runs until the next slot, so it is short.
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 const DOING: &str = "take due slots from the queue";
 

@@ -39,7 +39,8 @@ pub(crate) struct Delivery {
 }
 
 /// Messages of `consumer` as they come, at most `ahead` of them fetched before
-/// they are taken. When it is silent for twice `heartbeat`, that is an error.
+/// they are taken. When it is silent for twice `heartbeat`, that is an error;
+/// who stands still is handed no more after four of them.
 pub(crate) async fn take(
     store: &Store,
     consumer: &PullConsumer,
@@ -50,7 +51,7 @@ pub(crate) async fn take(
     let messages = consumer
         .stream()
         .max_messages_per_batch(ahead)
-        .expires(Duration::from_secs(10))
+        .expires(4 * heartbeat)
         .heartbeat(heartbeat)
         .messages()
         .await
