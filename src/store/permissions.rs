@@ -42,6 +42,9 @@ const OF_CONSUMERS: [&str; 4] = [
 /// account.
 const OF_QUEUES: [&str; 2] = ["$JS.ACK.%.>", "$JS.ACK.*.*.%.>"];
 
+/// The queue of requests is taken anew after a crash that left some in it.
+const OF_REQUESTS: &str = "$JS.API.CONSUMER.DELETE.%.*";
+
 /// The endpoints, the service's own ones, the results, and what other instances
 /// store.
 const SUBSCRIBE: [&str; 9] = [
@@ -83,6 +86,9 @@ fn of_stream(config: &Config) -> Vec<String> {
     }
     if queue {
         forms.extend(OF_QUEUES);
+    }
+    if name == REQUEST_STREAM {
+        forms.push(OF_REQUESTS);
     }
     forms.iter().map(|form| form.replace('%', name)).collect()
 }
