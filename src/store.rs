@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -106,6 +106,8 @@ struct Missing {
     wake: Arc<Notify>,
     /// Whether all streams were there once.
     prepared: Arc<AtomicBool>,
+    /// How many were made anew since.
+    made_anew: Arc<AtomicU64>,
     /// Whether the keeper has looked for them for a while, and cannot use them.
     unusable: Arc<AtomicBool>,
 }
@@ -204,6 +206,11 @@ impl Store {
     /// How often a connection was made anew, after the first.
     pub fn reconnects(&self) -> u64 {
         self.connections.borrow().saturating_sub(1)
+    }
+
+    /// How many streams were gone, with what they held, and made anew.
+    pub fn streams_lost(&self) -> u64 {
+        self.missing.made_anew.load(Ordering::Relaxed)
     }
 
     /// The connection, for the NATS service.

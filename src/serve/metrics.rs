@@ -266,6 +266,12 @@ fn store(page: &mut Exposition, face: &Face) {
         desk.store.reconnects(),
     );
     page.one(
+        "supercheck_nats_streams_lost",
+        Kind::Counter,
+        "Streams that were gone, with what they held, and were made anew.",
+        desk.store.streams_lost(),
+    );
+    page.one(
         "supercheck_unstored_runs",
         Kind::Gauge,
         "Runs that wait to be stored, or for their acknowledgement.",

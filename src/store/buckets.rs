@@ -114,6 +114,7 @@ impl Store {
         match self.js.create_stream(config).await {
             Ok(stream) => {
                 if self.missing.prepared.load(Ordering::Relaxed) {
+                    self.missing.made_anew.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(stream = %config.name, "a stream was gone, with what it held; it is made anew");
                 }
                 Ok(stream.cached_info().clone())
