@@ -45,6 +45,10 @@ const OF_QUEUES: [&str; 2] = ["$JS.ACK.%.>", "$JS.ACK.*.*.%.>"];
 /// The queue of requests is taken anew after a crash that left some in it.
 const OF_REQUESTS: &str = "$JS.API.CONSUMER.DELETE.%.*";
 
+/// Answers that are ready after a reconnect, when the server knows no more who
+/// asked. Not tried: others may have other inboxes.
+const ANSWERS: [&str; 2] = ["_INBOX_reader.>", "_INBOX_requester.>"];
+
 /// The endpoints, the service's own ones, the results, and what other instances
 /// store.
 const SUBSCRIBE: [&str; 9] = [
@@ -67,6 +71,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Everything that the daemon needs.
 pub fn needed(settings: &StoreSettings) -> Permissions {
     let mut publish = vec!["supercheck.results.*".to_owned()];
+    publish.extend(ANSWERS.map(str::to_owned));
     for Wanted { config, .. } in wanted(settings) {
         publish.extend(config.subjects.iter().cloned());
         publish.extend(of_stream(&config));
@@ -111,9 +116,11 @@ pub(super) fn line(refusal: &str, settings: &StoreSettings) -> Option<String> {
     let known = patterns
         .into_iter()
         .find(|pattern| covers(pattern, subject));
-    // Replies come to the inbox, whose first token is a setting.
+    // Replies come to an inbox, whose first token is a setting.
     let pattern = known.unwrap_or_else(|| match subject.split_once('.') {
-        Some((inbox, _)) if kind == "subscribe" => format!("{inbox}.>"),
+        Some((inbox, _)) if kind == "subscribe" || inbox.starts_with("_INBOX") => {
+            format!("{inbox}.>")
+        }
         _ => subject.to_owned(),
     });
     Some(format!(

@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from urllib.parse import urlsplit
 
 import nats
 from nats.errors import NoRespondersError
@@ -211,12 +212,21 @@ async def complain(error):
     print(reason(error), file=sys.stderr)
 
 
+def options(url):
+    """A user that the URL names is one of deploy/nats, whose replies come to an inbox of its own."""
+    named = urlsplit(url)
+    if not named.username:
+        return {}
+    # Not as a part of the URL, which it would forget at another server of a cluster.
+    return {"user": named.username, "password": named.password, "inbox_prefix": f"_INBOX_{named.username}"}
+
+
 async def main(url, command, *args):
     run = COMMANDS.get(command)
     if run is None:
         raise ValueError(f"no such command: {command}")
     # The client would try for two minutes to reach a server that is not there; nats.js gives up at once.
-    nc = await asyncio.wait_for(nats.connect(url, error_cb=complain), 5)
+    nc = await asyncio.wait_for(nats.connect(url, error_cb=complain, **options(url)), 5)
     await run(nc, *args)
     await nc.close()
 

@@ -147,12 +147,20 @@ const commands = {
   },
 };
 
+/** A user that the URL names is one of deploy/nats, whose replies come to an inbox of its own. */
+function options(servers) {
+  const { username, password } = new URL(servers);
+  if (!username) return { servers };
+  const bare = servers.replace(`${username}:${password}@`, "");
+  return { servers: bare, user: username, pass: password, inboxPrefix: `_INBOX_${username}` };
+}
+
 /** Runs the command line with one client: an object of the few calls in which the two generations differ. */
 export async function drive(client) {
   const [servers, command, ...args] = process.argv.slice(2);
   try {
     if (!Object.hasOwn(commands, command)) throw new Error(`no such command: ${command}`);
-    const nc = await client.connect({ servers });
+    const nc = await client.connect(options(servers));
     await commands[command](client, nc, ...args);
     await nc.close();
     leave(0);

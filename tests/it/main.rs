@@ -51,6 +51,7 @@ mod reach;
 mod reader;
 mod requests;
 mod roles;
+mod roles_used;
 mod service_manager;
 mod shared;
 mod shutdown;

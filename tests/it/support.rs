@@ -8,6 +8,7 @@ pub mod nats;
 pub mod operator;
 pub mod proof;
 pub mod proxy;
+pub mod roles;
 pub mod scene;
 pub mod stage;
 pub mod target;

@@ -64,5 +64,10 @@ fn a_refusal_leads_to_the_line_that_is_missing() {
     );
     let inbox = line("Permissions Violation for Subscription to \"_INBOX.abc.*\"");
     assert!(inbox.contains("add \"_INBOX.>\" to `subscribe:"), "{inbox}");
+    let asker = line("Permissions Violation for Publish to \"_INBOX_other.abc.def\"");
+    assert!(
+        asker.contains("add \"_INBOX_other.>\" to `publish:"),
+        "{asker}"
+    );
     assert_eq!(line("Authorization Violation"), "");
 }

@@ -144,6 +144,12 @@ impl Nats {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        wait::until("nats-server ends", async || self.child.try_wait().unwrap()).await;
+    }
+
     /// Starts it again, on its port and with its data.
     pub async fn start_again(&mut self) {
         let spawn = || spawn(&self.binary, &self.home, &self.config, Some(self.port));
