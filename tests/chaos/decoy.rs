@@ -89,8 +89,7 @@ impl Decoy {
 
     /// Asks for what is refused, again and again, and tells what is wrong with
     /// the answers.
-    pub async fn lure(&self, nats: &str, over: impl Fn() -> bool) -> Vec<String> {
-        let client = async_nats::connect(nats).await.unwrap();
+    pub async fn lure(&self, client: async_nats::Client, over: impl Fn() -> bool) -> Vec<String> {
         let mut urls = self.places();
         urls.push(format!(
             "http://me:{}@127.0.0.1:{}/any",

@@ -25,6 +25,7 @@ mod support {
     pub mod nats;
     pub mod proof;
     pub mod proxy;
+    pub mod roles;
     pub mod stage;
     pub mod target;
     pub mod tools;
@@ -59,7 +60,7 @@ use scene::Scene;
 use support::{
     asker::{self, Answers, Wish},
     clients::Client,
-    daemon, proof, wait,
+    daemon, proof, roles, wait,
 };
 use tokio::sync::Mutex;
 use truth::{Truth, now};
@@ -121,8 +122,9 @@ struct Seen {
 }
 
 async fn suffers(scene: &mut Scene, lasts: Duration) -> Seen {
-    let url = scene.stage.servers[0].url();
-    let watch = |client| watcher::watch(client, &url, &scene.truth);
+    let nats = &scene.stage.servers[0];
+    let reading = roles::url(nats, "reader");
+    let watch = |client| watcher::watch(client, &reading, &scene.truth);
     let watchers = [watch(Client::NodeThree).await, watch(Client::Python).await];
 
     // Two copies of an id on average, a gap after each.
@@ -130,9 +132,11 @@ async fn suffers(scene: &mut Scene, lasts: Duration) -> Seen {
     let ids = usize::try_from(lasts.as_millis() / gap.as_millis()).unwrap();
     let wishes = proof::wishes(ids, scene::ASKED, gap, &mut scene.stage.random);
     let over = Cell::new(false);
-    let asking = asker::ask(Client::Python, &url, &wishes);
+    let asking_at = roles::url(nats, "requester");
+    let lured_by = roles::requester(nats).await;
+    let asking = asker::ask(Client::Python, &asking_at, &wishes);
     let (truth, decoy) = (scene.truth.clone(), scene.decoy.clone());
-    let luring = decoy.lure(&url, || over.get());
+    let luring = decoy.lure(lured_by, || over.get());
     let flapping = async {
         while !over.get() {
             truth.flap().await;
@@ -189,7 +193,16 @@ async fn is_judged(scene: Scene, seen: Seen) {
     let js = stage.servers[0].jetstream().await;
     let changes = truth.events_are_deserved(&js).await.unwrap();
     assert!(changes > 20, "only {changes} changes");
-    proof::judge(Client::Node, &mut stage, &truth.target, &wishes, &answers).await;
+    let url = roles::url(&stage.servers[0], "requester");
+    proof::judge(
+        Client::Node,
+        &url,
+        &mut stage,
+        &truth.target,
+        &wishes,
+        &answers,
+    )
+    .await;
     for daemon in &stage.daemons {
         wrong.extend(secrets::told_by(daemon).await.err());
     }
@@ -200,6 +213,7 @@ async fn is_judged(scene: Scene, seen: Seen) {
     reading::summaries_are_of_the_reports(&stage.servers[0], &truth)
         .await
         .unwrap();
+    wrong.extend(roles::refusals(&stage.servers, &wrong));
     let faults: u64 = stage.injected.values().sum();
     for daemon in &stage.daemons {
         let complaints = scene::logs_are_short_and_of_use(daemon, faults).unwrap();
@@ -266,6 +280,9 @@ async fn deal(scene: &mut Scene, lasts: Duration) -> (Ledger, Gauges, Vec<String
         if unasked > most {
             let what = format!("a target was not asked for {unasked} ms");
             tell(&mut wrong, &name, &what);
+        }
+        for refusal in roles::refusals(&scene.stage.servers, &wrong) {
+            tell(&mut wrong, &name, &refusal);
         }
         ledger.note(&name, fresh, unasked);
         scene.calm = follow;

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     panic::AssertUnwindSafe,
+    process::Stdio,
     time::Duration,
 };
 
@@ -25,7 +26,8 @@ use crate::{
     support::{
         asker::{self, Answer},
         clients::Client,
-        proof, wait,
+        nats::Nats,
+        proof, roles, wait,
     },
     truth::now,
     watcher,
@@ -61,6 +63,7 @@ async fn every_checker_finds_what_it_is_for() {
     reads_are_judged(&scene).await;
     watchers_judge(&scene).await;
     results_are_judged(&mut scene).await;
+    refusals_are_found(&scene.stage.servers).await;
     for daemon in &mut scene.stage.daemons {
         assert!(daemon.stop().await.success());
     }
@@ -146,8 +149,9 @@ async fn watchers_judge(scene: &Scene) {
         &[("status", json!("up")), ("verdict", json!("pass"))],
     );
     let forged = forged.to_string();
+    let reader = roles::url(nats, "reader");
     for (watching, report) in [(Client::NodeThree, false), (Client::Python, true)] {
-        let watcher = watcher::watch(watching, &nats.url(), &scene.truth).await;
+        let watcher = watcher::watch(watching, &reader, &scene.truth).await;
         wait::until("a forged read is found", async || {
             if report {
                 let url = scene.truth.url("broken");
@@ -175,7 +179,7 @@ async fn watchers_judge(scene: &Scene) {
 }
 
 async fn results_are_judged(scene: &mut Scene) {
-    let url = scene.stage.servers[0].url();
+    let url = roles::url(&scene.stage.servers[0], "requester");
     let gap = Duration::from_millis(20);
     let wishes = proof::wishes(10, scene::ASKED, gap, &mut scene.stage.random);
     let answers = asker::ask(Client::Python, &url, &wishes).await;
@@ -203,8 +207,10 @@ async fn judge_finds(
     answers: &asker::Answers,
     what: &str,
 ) {
+    let url = roles::url(&scene.stage.servers[0], "requester");
     let judging = proof::judge(
         Client::Node,
+        &url,
         &mut scene.stage,
         &scene.truth.target,
         wishes,
@@ -217,6 +223,32 @@ async fn judge_finds(
     let said = |panic: &(dyn Any + Send)| panic.downcast_ref::<String>().cloned();
     let said = said(panic.as_ref()).unwrap_or_default();
     assert!(said.contains(what), "{said}");
+}
+
+/// What the roles do not allow is refused, and the servers say to whom.
+async fn refusals_are_found(servers: &[Nats]) {
+    assert_eq!(roles::refusals(servers, &[]), Vec::<String>::new());
+    let mut told = Vec::new();
+    for (client, role, subject) in [
+        (Client::NodeThree, "reader", "$KV.supercheck_kv.steady0"),
+        (Client::Python, "reader", "$KV.supercheck_kv.steady1"),
+        (Client::Python, "requester", "$KV.supercheck_kv.steady2"),
+        (Client::Node, "requester", "$KV.supercheck_kv.steady3"),
+    ] {
+        let mut asking = client.command(&roles::url(&servers[0], role));
+        asking.args(["request", subject, ""]);
+        // It may wait for an answer in vain.
+        let asking = asking.stderr(Stdio::null()).spawn().unwrap();
+        let what = format!("{client:?} is refused {subject}");
+        let refused = wait::until(&what, async || {
+            let mut found = roles::refusals(servers, &told);
+            found.retain(|line| line.contains(role) && line.contains(subject));
+            found.pop()
+        });
+        told.push(refused.await);
+        drop(asking);
+    }
+    assert_eq!(roles::refusals(servers, &told), Vec::<String>::new());
 }
 
 async fn events_are_judged(scene: &Scene) {
@@ -314,7 +346,7 @@ fn what_is_taken_and_logged_is_judged(scene: &Scene) {
     let daemon = &scene.stage.daemons[0];
     scene::logs_are_short_and_of_use(daemon, 0).unwrap();
     let path = daemon.config().with_file_name("log");
-    let usual = fs::read(&path).unwrap();
+    let usual = fs::read_to_string(&path).unwrap();
     let mut log = File::options().append(true).open(&path).unwrap();
     for _ in 0..20 {
         let line = json!({"level": "WARN", "message": "lost NATS; checks go on"});
@@ -324,13 +356,19 @@ fn what_is_taken_and_logged_is_judged(scene: &Scene) {
         scene::logs_are_short_and_of_use(daemon, 0),
         "complaints of 0 faults",
     );
-    fs::write(&path, usual).unwrap();
-    let mut log = File::options().append(true).open(&path).unwrap();
-    writeln!(
-        log,
-        "{}",
-        json!({"level": "ERROR", "message": "something is wrong"})
-    )
-    .unwrap();
-    finds(scene::logs_are_short_and_of_use(daemon, 0), "of what use");
+    let refused = "the NATS server refused something";
+    let missing = "Permissions Violation for Publish to \"x\"";
+    for (line, what) in [
+        (
+            json!({"level": "ERROR", "message": "something is wrong"}),
+            "of what use",
+        ),
+        (
+            json!({"level": "WARN", "message": refused, "error": missing}),
+            "its role lacks",
+        ),
+    ] {
+        fs::write(&path, format!("{usual}{line}\n")).unwrap();
+        finds(scene::logs_are_short_and_of_use(daemon, 0), what);
+    }
 }

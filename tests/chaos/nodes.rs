@@ -96,14 +96,14 @@ const NOWHERE: u16 = 1;
 pub struct Ways(Vec<Vec<Proxy>>);
 
 impl Ways {
-    /// Three nodes, and the ways between them.
-    pub async fn lay() -> (Vec<Nats>, Self) {
+    /// Three nodes, which these may use, and the ways between them.
+    pub async fn lay(users: &str) -> (Vec<Nats>, Self) {
         let ports = Nats::routes();
         let from = || futures_util::future::join_all(ports.map(Proxy::to));
         let ways = [from().await, from().await, from().await];
         let nodes = ways.iter().enumerate().map(|(n, ways)| {
             let routes: Vec<_> = ways.iter().map(Proxy::url).collect();
-            async move { Nats::node(n, ports[n], NOWHERE, &routes).await }
+            async move { Nats::node(n, ports[n], NOWHERE, &routes, users).await }
         });
         let nodes = futures_util::future::join_all(nodes).await;
         (nodes, Self(ways.into()))

@@ -19,6 +19,7 @@ use crate::{
         daemon::Daemon,
         nats::Nats,
         proxy::Proxy,
+        roles,
         stage::Stage,
         target::{Answer, Target},
         wait,
@@ -68,7 +69,7 @@ impl Scene {
 
     /// Three servers, and everything stored on each of them.
     pub async fn cluster(seed: u64) -> Self {
-        let (nodes, ways) = Ways::lay().await;
+        let (nodes, ways) = Ways::lay(&account("jetstream: enabled", 0..DAEMONS)).await;
         let mut scene = Self::set(nodes, Vec::new(), seed).await;
         scene.ways = Some(ways);
         scene
@@ -88,7 +89,7 @@ impl Scene {
             .map(|n| {
                 let url = links.get(n).map_or_else(|| all.clone(), Proxy::url);
                 let config = format!(
-                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"{PASSWORD}\"\n[store]\nreplicas = {replicas}\n[requests]\nkeep = \"6h\"\n{ALLOWED}[defaults]\nheaders = {{ X-Key = \"{HEADER}\" }}\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
+                    "[nats]\nurl = \"{url}\"\nuser = \"i{n}\"\npassword = \"{PASSWORD}\"\ninbox_prefix = \"_INBOX_supercheck\"\n[store]\nreplicas = {replicas}\n[requests]\nkeep = \"6h\"\n{ALLOWED}[defaults]\nheaders = {{ X-Key = \"{HEADER}\" }}\n[scheduler]\nmode = \"shared\"\ninstance = \"i{n}\"\n{checks}"
                 );
                 serve(&config, &clock(&clocks, n), &truth)
             })
@@ -137,6 +138,13 @@ impl Scene {
         fs::write(&new, ahead.to_string()).unwrap();
         fs::rename(new, path).unwrap();
     }
+}
+
+/// Who may use a server, with more of the account's settings: these daemons,
+/// readers, requesters, and the operator, who deals the faults.
+pub fn account(more: &str, daemons: impl Iterator<Item = usize>) -> String {
+    let names: Vec<_> = daemons.map(|n| format!("i{n}")).collect();
+    roles::account(more, &names, PASSWORD)
 }
 
 fn clock(clocks: &TempDir, n: usize) -> PathBuf {
@@ -188,7 +196,7 @@ async fn silent() -> u16 {
 
 /// What a daemon may complain of here, each line with something to do about it
 /// or to know.
-const COMPLAINTS: [&str; 12] = [
+const COMPLAINTS: [&str; 13] = [
     "lost NATS; checks go on",
     "NATS is not there; checks go on",
     "NATS cannot be used; trying again",
@@ -201,6 +209,7 @@ const COMPLAINTS: [&str; 12] = [
     "probes cannot be made",
     "the NATS server refused something",
     "readers leave many consumers",
+    "requests were left in the queue",
 ];
 
 /// A few lines for each fault, and none that nobody can act on.
@@ -213,6 +222,9 @@ pub fn logs_are_short_and_of_use(daemon: &Daemon, faults: u64) -> Result<usize, 
             continue;
         }
         complaints += 1;
+        if line.to_string().contains("Permissions Violation") {
+            return Err(format!("its role lacks something: {line}"));
+        }
         if !COMPLAINTS.iter().any(|known| message.starts_with(known)) {
             return Err(format!("of what use is this? {line}"));
         }

@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{secrets::PASSWORD, support::nats::Nats};
+use crate::{scene, support::nats::Nats};
 
 /// The disk's size, in MiB.
 const DISK: u64 = 512;
@@ -22,7 +22,7 @@ const NO_ROOM: &str = "1MB";
 /// What the server is told, which an operator changes now and then.
 pub struct Server {
     disk: Disk,
-    users: usize,
+    daemons: usize,
 }
 
 /// What is not as it should be.
@@ -40,9 +40,9 @@ pub enum Limit {
 
 impl Server {
     /// For so many daemons, each with a user of its own.
-    pub fn new(users: usize) -> Self {
+    pub fn new(daemons: usize) -> Self {
         let disk = Disk::new();
-        Self { disk, users }
+        Self { disk, daemons }
     }
 
     /// Where its store is.
@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    /// Its configuration. Who says no name is the tester.
+    /// Its configuration.
     pub fn config(&self, limit: Limit) -> String {
         let store = self.disk.path().display();
         let room = if limit == Limit::Room { NO_ROOM } else { ROOM };
@@ -68,12 +68,11 @@ impl Server {
         } else {
             "1MB"
         };
-        let users: String = (0..self.users)
-            .filter(|user| limit != Limit::Revoked(*user))
-            .map(|user| format!("{{ user: i{user}, password: {PASSWORD} }}, "))
-            .collect();
+        let revoked = |user: &usize| limit == Limit::Revoked(*user);
+        let daemons = (0..self.daemons).filter(|user| !revoked(user));
+        let account = scene::account(&format!("jetstream {{ max_file: {room} }}"), daemons);
         format!(
-            "max_payload: {payload}\nno_auth_user: tester\njetstream {{ store_dir: \"{store}\", max_file_store: {SERVER_ROOM}, %LIMITS% }}\naccounts {{ CHAOS {{ jetstream {{ max_file: {room} }}, users: [ {users} {{ user: tester, password: p }} ] }} }}\n"
+            "max_payload: {payload}\njetstream {{ store_dir: \"{store}\", max_file_store: {SERVER_ROOM}, %LIMITS% }}\n{account}"
         )
     }
 }

@@ -100,7 +100,7 @@ async fn prove(client: Client, mut stage: Stage, target: &Target, n: usize, faul
     let (answers, ()) = tokio::join!(asking, suffering);
     stage.settled().await;
     eprintln!("{:?}", stage.injected);
-    proof::judge(client, &mut stage, target, &wishes, &answers).await;
+    proof::judge(client, &url, &mut stage, target, &wishes, &answers).await;
 }
 
 /// Waits until the first request has come.

@@ -63,7 +63,7 @@ impl Nats {
     pub async fn cluster() -> Vec<Self> {
         let ports = Self::routes();
         let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
-        let nodes = (0..3).map(|n| Self::node(n, ports[n], ports[n], &routes));
+        let nodes = (0..3).map(|n| Self::node(n, ports[n], ports[n], &routes, ""));
         futures_util::future::join_all(nodes).await
     }
 
@@ -79,9 +79,10 @@ impl Nats {
 
     /// The server `n` of a cluster, which finds the others at `routes` and
     /// listens to them at `port`; those that it does not know are told `told`.
-    pub async fn node(n: usize, port: u16, told: u16, routes: &[String]) -> Self {
+    /// The rest of its configuration is `more`.
+    pub async fn node(n: usize, port: u16, told: u16, routes: &[String], more: &str) -> Self {
         Self::configured(&format!(
-            "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{told}\", routes: {routes:?} }}"
+            "server_name: n{n}\njetstream {{ store_dir: \"%STORE%\", %LIMITS% }}\ncluster {{ name: test, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{told}\", routes: {routes:?} }}\n{more}"
         ))
         .await
     }

@@ -39,12 +39,14 @@ pub fn wishes(n: usize, checks: usize, gap: Duration, random: &mut fastrand::Rng
     wishes
 }
 
-/// Holds what was asked and answered to what was promised.
+/// Holds what was asked and answered, and is asked again at `url`, to what was
+/// promised.
 ///
 /// The checks that were asked answer with [`target::Answer::numbered`], at
 /// `/<name>`, and are never due.
 pub async fn judge(
     client: Client,
+    url: &str,
     stage: &mut Stage,
     target: &Target,
     wishes: &[Wish],
@@ -84,8 +86,7 @@ pub async fn judge(
             stage.daemons[other].kill();
         }
         let again: Vec<_> = checks.iter().map(|(id, check)| wish(id, check)).collect();
-        let url = stage.servers[0].url();
-        for (id, answers) in asker::ask(client, &url, &again).await {
+        for (id, answers) in asker::ask(client, url, &again).await {
             let [Answer::Report(report)] = answers.as_slice() else {
                 panic!("{id}: {answers:?}");
             };
@@ -104,7 +105,7 @@ pub async fn judge(
         }
         let (id, check) = checks.first_key_value().unwrap();
         let other = if *check == "c0" { "c1" } else { "c0" };
-        let refused = asker::ask(client, &url, &[wish(id, other)]).await;
+        let refused = asker::ask(client, url, &[wish(id, other)]).await;
         assert_eq!(refused[*id], [Answer::Refused(409)]);
         for other in others().take(stage.daemons.len() - 1) {
             stage.daemons[other].crash_and_start_again();
