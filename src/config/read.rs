@@ -22,7 +22,7 @@ use super::{
     tree::{Node, Value},
     value::Text,
 };
-use crate::check::Check;
+use crate::check::{Check, CheckName};
 
 /// Reads everything; it can be used when there are no mistakes in the book.
 pub(super) fn config(root: &Node, book: &mut Book) -> Config {
@@ -241,6 +241,7 @@ fn checks(
     let (mut names, mut objects) = (BTreeMap::new(), BTreeMap::new());
     let mut checks = BTreeMap::new();
     let mut before: Option<Arc<Check>> = None;
+    let mut gaps = Vec::new();
     for node in nodes {
         let Some(read) = check::read(node, defaults, book) else {
             continue;
@@ -267,13 +268,14 @@ fn checks(
                 check.share_with(before);
             }
             if check.interval >= store.object_ttl && !check.is_push() {
-                warn_of_gaps(&check, &read.interval_at, book);
+                gaps.push((check.name.clone(), read.interval_at));
             }
             let check = Arc::new(check);
             before = Some(Arc::clone(&check));
             checks.insert(check.name.clone(), check);
         }
     }
+    warn_of_gaps(&gaps, book);
     checks.into_values().collect()
 }
 
@@ -288,11 +290,16 @@ fn first(seen: &mut BTreeMap<String, Place>, key: &str, at: &Place) -> Option<Pl
     }
 }
 
-fn warn_of_gaps(check: &Check, at: &Place, book: &mut Book) {
-    let message = format!(
-        "the report of `{}` is absent for part of each interval",
-        check.name
-    );
+/// Once, however many there are: most have their interval from one place.
+fn warn_of_gaps(gaps: &[(CheckName, Place)], book: &mut Book) {
+    let Some(((name, at), more)) = gaps.split_first() else {
+        return;
+    };
+    let whose = match more.len() {
+        0 => format!("report of `{name}` is"),
+        more => format!("reports of `{name}` and {more} more are"),
+    };
+    let message = format!("the {whose} absent for part of each interval");
     let hint = "make `interval` shorter than `store.object_ttl` (30s unless set); the summary \
                 serves it all the time";
     book.warn(at, message, hint);

@@ -250,6 +250,14 @@ fn a_long_interval_is_worth_a_word() {
         |\n4 | interval = \"1m\"\n  |            ^^^^\nhint: make `interval` shorter than \
         `store.object_ttl` (30s unless set); the summary serves it all the time";
     assert_eq!(warnings, [expected]);
+    let more = API.replace("api", "shop");
+    let more = format!("[defaults]\ninterval = \"1m\"\n{API}{more}");
+    let warnings = load_text(&more, &[]).unwrap().warnings;
+    let [warning] = &*warnings else {
+        panic!("{warnings:?}");
+    };
+    let said = "the reports of `api` and 1 more are absent for part of each interval";
+    assert!(warning.to_string().contains(said), "{warning}");
     let longer = format!("[store]\nobject_ttl = \"2m\"\n{API}interval = \"1m\"\n");
     assert_eq!(load_text(&longer, &[]).unwrap().warnings, []);
 }
