@@ -49,6 +49,12 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
         let Some((endpoint, request)) = next else {
             return;
         };
+        if let Some(reply) = request.message.reply.as_deref()
+            && is_written_by_us(reply)
+        {
+            tracing::debug!(reply, "whoever asks wants the answer where it has no place");
+            continue;
+        }
         // What is in memory is not worth a task.
         if let Endpoint::Get = endpoint
             && let Some(answer) = desk.at_hand(&request.message.payload)
@@ -57,6 +63,7 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
             continue;
         }
         let Ok(room) = Arc::clone(&asking).try_acquire_owned() else {
+            desk.refused.count();
             let refusal = Refusal::new(429, "too many requests wait already", "ask again later");
             respond(&request, Err((refusal, None)), usize::MAX).await;
             continue;
@@ -216,6 +223,14 @@ const fn response(endpoint: Endpoint) -> &'static str {
             r#"{"type":"object","properties":{"check":{"type":"string"},"maintenance":{"type":"boolean"},"until":{"type":"string"},"reason":{"type":"string"}}}"#
         }
     }
+}
+
+/// Whether a subject is one of the server's or of supercheck's own: an answer
+/// there would be a way to write for those who may only ask.
+fn is_written_by_us(reply: &str) -> bool {
+    ["$", "supercheck."]
+        .iter()
+        .any(|own| reply.starts_with(own))
 }
 
 /// Answers; a refusal carries its code in the headers that micro clients read,

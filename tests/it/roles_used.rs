@@ -5,6 +5,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use async_nats::HeaderMap;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::Value;
 
 use crate::support::{
@@ -103,6 +104,47 @@ async fn who_asked_before_a_restart_of_nats_is_answered_after_it() {
     assert!(answer.headers.is_none(), "{answer:?}");
     assert_eq!(target.hits("/"), 1);
     was_enough(nats, &daemon);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_ask_cannot_have_an_answer_written_where_it_may_not_write() {
+    let store = tempfile::tempdir().unwrap();
+    let nats = server(tools::VERSIONS[0], store.path())
+        .await
+        .expect("run tests/run");
+    let target = Target::start().await;
+    let _daemon = daemon(&nats, &target, "365d");
+    let client = roles::requester(&nats).await;
+    wait::until("a report", async || {
+        let answer = client
+            .request("supercheck.check", "api".into())
+            .await
+            .ok()?;
+        answer.headers.is_none().then_some(())
+    })
+    .await;
+    let js = nats.jetstream().await;
+    let summary = nats.summary(&js, "api").await.unwrap();
+    let planted = "supercheck.events.planted";
+    let mut heard = nats.client().await.subscribe(planted).await.unwrap();
+    for reply in ["$KV.supercheck_kv.api", planted] {
+        for asked in ["supercheck.get", "supercheck.check"] {
+            client
+                .publish_with_reply(asked, reply, "api".into())
+                .await
+                .unwrap();
+        }
+    }
+    // Asked later, and answered.
+    for asked in ["supercheck.get", "supercheck.check"] {
+        let answer = client.request(asked, "api".into()).await.unwrap();
+        assert!(answer.headers.is_none(), "{answer:?}");
+    }
+    let newest = nats.summary(&js, "api").await.unwrap();
+    assert_eq!(newest["check"], summary["check"], "{newest}");
+    assert_eq!(target.hits("/"), 2, "what is asked so is not run either");
+    let heard = heard.next().now_or_never();
+    assert!(heard.is_none(), "{heard:?}");
 }
 
 /// How many requests are in the queue.
