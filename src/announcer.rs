@@ -19,6 +19,7 @@ use crate::{
     report::{Change, Status, Summary},
     run::Run,
     store::{Link, Store, StoreError, Trouble, events::Announced, read::Known},
+    tally::Counter,
 };
 
 /// So many changes of a check wait for NATS; beyond it the oldest go, and the
@@ -35,6 +36,7 @@ pub struct Announcer {
     noticed: Arc<Mutex<HashMap<CheckName, Noticed>>>,
     news: Arc<Notify>,
     announced: Arc<Notify>,
+    dropped: Arc<Counter>,
 }
 
 /// What is known of a check.
@@ -69,10 +71,21 @@ impl Announcer {
         check.status = Some(summary.status);
         if check.waiting.len() == MAX_WAITING {
             check.waiting.pop_front();
+            self.dropped.count();
         }
         check.waiting.push_back(Box::new(summary.clone()));
         drop(noticed);
         self.news.notify_one();
+    }
+
+    /// How many changes wait to be announced.
+    pub fn waiting(&self) -> usize {
+        self.lock().values().map(|check| check.waiting.len()).sum()
+    }
+
+    /// How many changes gave way to newer ones before they were announced.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.total()
     }
 
     /// Waits until every change so far is announced.

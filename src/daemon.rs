@@ -226,6 +226,8 @@ impl Daemon {
     fn share(&self) -> Sharing {
         let sharing = self.sharing();
         self.work.spawn("slots", sharing::share(sharing.clone()));
+        let pauses = sharing::mind_pauses(sharing.clone());
+        self.work.spawn("pauses", pauses);
         self.ground
             .spawn("summaries", sharing::follow(sharing.clone()));
         sharing

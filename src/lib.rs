@@ -32,7 +32,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`tally`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; counts for the metrics; the one place that spawns; what tests may turn |
+//! | ground | [`error`], [`clock`], [`line`](mod@line), [`near`], [`pulse`], [`shares`], [`tally`], [`tasks`], [`trial`] | how trouble is told; time; strangers' text made fit to show; near-miss names; whether a loop turns; fair shares of what is bounded; counts for the metrics; the one place that spawns; what tests may turn |
 //! | words | [`check`], [`observation`], [`report`], [`request`] | the nouns, and their JSON |
 //! | thought | [`config`], [`rollup`], [`schedule`], [`verdict`], [`window`] | pure: values in, values out; no IO, no clock |
 //! | doors | [`probe`], [`store`] | one outside system each: HTTP targets; NATS |
@@ -110,6 +110,7 @@ pub mod run;
 pub mod runner;
 pub mod schedule;
 pub mod serve;
+pub mod shares;
 pub mod sharing;
 pub mod silence;
 pub mod store;

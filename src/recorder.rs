@@ -94,6 +94,8 @@ struct Kept {
     second: HashSet<CheckName>,
     /// Runs replaced by a newer one before they were stored.
     replaced: u64,
+    /// Runs of which the summary alone was kept.
+    bare: u64,
 }
 
 /// What is to be stored of a run.
@@ -147,6 +149,12 @@ impl Recorder {
         self.lock().replaced
     }
 
+    /// Runs whose reports were not kept, as too much waited to be stored: their
+    /// summaries are.
+    pub fn bare(&self) -> u64 {
+        self.lock().bare
+    }
+
     /// How many runs are not stored yet.
     pub fn unstored(&self) -> usize {
         let kept = self.lock();
@@ -197,8 +205,8 @@ impl Kept {
         } else if !self.under_way.contains(&check) {
             self.order.push_back(check.clone());
         }
-        if self.bytes + new.size() > MAX_KEPT {
-            new.whole = None;
+        if self.bytes + new.size() > MAX_KEPT && new.whole.take().is_some() {
+            self.bare += 1;
         }
         if self.bytes + new.size() > MAX_KEPT {
             new.failure = None;

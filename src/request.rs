@@ -227,7 +227,7 @@ fn unknown(key: &str) -> Refusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// 400 malformed, 403 not allowed, 404 no such check, 409 the id asked for
-    /// something else, 429 queue full, 500 given up, 503 NATS away or draining,
+    /// something else, 429 too many wait, 500 given up, 503 NATS away or draining,
     /// 504 no result in time.
     pub code: u16,
     /// What is wrong.

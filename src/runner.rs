@@ -30,6 +30,7 @@ use crate::{
     recorder::Recorder,
     report::{self, Trigger, Verdict},
     run::Run,
+    shares::Shares,
     tally::Durations,
     tasks::Tasks,
     verdict::{
@@ -80,12 +81,18 @@ pub struct Runner {
     hosts: Mutex<HashMap<String, Weak<Host>>>,
     /// Cells of URLs that nobody configured, while somebody waits for them.
     visits: Mutex<HashMap<String, Weak<Cell>>>,
+    /// The requests in hand, by the host that they ask.
+    pub requests: Shares,
+    /// The shared slots in hand, likewise.
+    pub slots: Shares,
     recorder: Recorder,
     tasks: Tasks,
 }
 
-/// So many may wait for one check. Others are handed back to the queue.
-const MAX_WAITERS: usize = 4096;
+/// Requests in hand at once: they wait for runs and hold no permits.
+pub const MAX_REQUESTS: usize = 4096;
+/// Shared slots in hand at once, likewise.
+pub const MAX_SLOTS: usize = 2048;
 
 /// Whether a run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +142,8 @@ impl Runner {
             per_host_rate: limits.per_host_rate,
             hosts: Mutex::default(),
             visits: Mutex::default(),
+            requests: Shares::new(MAX_REQUESTS),
+            slots: Shares::new(MAX_SLOTS),
             recorder,
             tasks,
         }
@@ -197,8 +206,7 @@ impl Runner {
         }
     }
 
-    /// A cell for a check that nobody configured, shared by all who ask for
-    /// its URL at once.
+    /// A cell for a check that nobody configured, shared by all who ask it.
     ///
     /// # Errors
     /// As [`Runner::cells`].
@@ -207,7 +215,9 @@ impl Runner {
         if let Some(cell) = visits.get(&*check.object).and_then(Weak::upgrade) {
             return Ok(cell);
         }
-        visits.retain(|_, cell| cell.strong_count() > 0);
+        if visits.len() == visits.capacity() {
+            visits.retain(|_, cell| cell.strong_count() > 0);
+        }
         let cell = Arc::new(self.cell(check, cell::judge(check, None)?, None));
         visits.insert(check.object.to_string(), Arc::downgrade(&cell));
         Ok(cell)
@@ -256,19 +266,14 @@ impl Runner {
         Started::Yes
     }
 
-    /// The run that answers the request at `sequence` of the queue; `None`
-    /// when too many wait for this check already.
-    pub fn join(
-        self: &Arc<Self>,
-        cell: &Arc<Cell>,
-        sequence: u64,
-    ) -> Option<oneshot::Receiver<Arc<Run>>> {
+    /// The run that answers the request at `sequence` of the queue.
+    pub fn join(self: &Arc<Self>, cell: &Arc<Cell>, sequence: u64) -> oneshot::Receiver<Arc<Run>> {
         self.learn(sequence);
         self.join_as(cell, sequence, Trigger::Request)
     }
 
     /// The run that answers a slot: the one in flight, or a new one.
-    pub fn join_slot(self: &Arc<Self>, cell: &Arc<Cell>) -> Option<oneshot::Receiver<Arc<Run>>> {
+    pub fn join_slot(self: &Arc<Self>, cell: &Arc<Cell>) -> oneshot::Receiver<Arc<Run>> {
         self.join_as(cell, 0, Trigger::Schedule)
     }
 
@@ -277,17 +282,14 @@ impl Runner {
         cell: &Arc<Cell>,
         sequence: u64,
         trigger: Trigger,
-    ) -> Option<oneshot::Receiver<Arc<Run>>> {
+    ) -> oneshot::Receiver<Arc<Run>> {
         let (run, joined) = oneshot::channel();
         let mut state = cell.lock();
-        if state.waiters.len() >= MAX_WAITERS {
-            return None;
-        }
         state.waiters.push(Waiter { sequence, run });
         if state.flight.is_none() {
             self.fly(cell, &mut state, trigger);
         }
-        Some(joined)
+        joined
     }
 
     fn fly(self: &Arc<Self>, cell: &Arc<Cell>, state: &mut State, trigger: Trigger) {

@@ -6,7 +6,7 @@
 //! a row led there, it reads from the summary right before it runs.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use crate::{
     clock::Timestamp,
     error::Chain,
     report::Trigger,
-    runner::{Cell, Runner},
+    runner::{Cell, MAX_SLOTS, Runner},
     store::{
         Link, Store, StoreError,
         read::Known,
@@ -35,8 +35,6 @@ use crate::{
 /// Slots fetched before they are taken up: few, so that what one instance
 /// cannot do at once another one does.
 const AHEAD: usize = 32;
-/// Slots in hand at once.
-const IN_HAND: usize = 2048;
 /// Instances may know different checks: a slot of one that is not known here
 /// goes back so often.
 const UNKNOWN_DELIVERIES: u64 = 3;
@@ -45,8 +43,13 @@ const UNKNOWN_DELIVERIES: u64 = 3;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The silence of the queue lasts so long before what is due is run without it.
 const UNSERVED: Duration = Duration::from_millis(500);
+/// Whether the queue is paused is looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What a queue that fell silent had sent comes within this time.
 const LATE: Duration = Duration::from_millis(50);
+/// A slot whose host has its share of those in hand goes back for an eighth of
+/// its interval, for so long at least, and for twice as long at most.
+const CROWDED: Duration = Duration::from_secs(1);
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -68,25 +71,39 @@ pub struct Sharing {
     pub silence: Silence,
 }
 
-/// Since when this instance hears nothing of the queue of slots: on a cluster,
-/// while it has no leader.
+/// Whether the queue hands out slots.
 #[derive(Clone, Debug, Default)]
-pub struct Silence(Arc<Mutex<Option<Instant>>>);
+pub struct Silence(Arc<Mutex<Heard>>);
+
+#[derive(Debug, Default)]
+struct Heard {
+    /// Since when this instance hears nothing of it: on a cluster, while it has
+    /// no leader.
+    silent: Option<Instant>,
+    /// Whether an operator paused it. It is heard of all the time.
+    paused: bool,
+}
 
 impl Silence {
     fn begin(&self) {
-        self.lock().get_or_insert_with(Instant::now);
+        self.lock().silent.get_or_insert_with(Instant::now);
     }
 
     fn end(&self) {
-        *self.lock() = None;
+        self.lock().silent = None;
+    }
+
+    /// Returns whether that is news.
+    fn paused(&self, paused: bool) -> bool {
+        std::mem::replace(&mut self.lock().paused, paused) != paused
     }
 
     fn lasts(&self) -> bool {
-        self.lock().is_some_and(|since| since.elapsed() > UNSERVED)
+        let heard = self.lock();
+        heard.paused || heard.silent.is_some_and(|since| since.elapsed() > UNSERVED)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -204,17 +221,25 @@ impl Sharing {
             tracing::debug!(error = %Chain(&error), "slot goes back to the queue");
             Duration::from_millis(100)
         };
-        let cell = self
-            .cells
-            .borrow()
-            .values()
-            .find(|cell| cell.check.name.as_str() == slot.check)
-            .cloned();
+        let cell = self.cells.borrow().get(slot.check.as_str()).cloned();
         let Some(cell) = cell else {
-            if slot.deliveries < UNKNOWN_DELIVERIES {
+            // Whoever knows it may have given it back for want of room.
+            let elsewhere = slot.deliveries < UNKNOWN_DELIVERIES
+                || self.store.is_run(&slot.check).await.map_err(again)?;
+            if elsewhere {
                 return Err(Duration::from_millis(100));
             }
             return slot.taken.done().await.map_err(again);
+        };
+        let crowded = || {
+            let least = (cell.check.interval / 8).max(CROWDED);
+            least.mul_f64(1.0 + fastrand::f64())
+        };
+        let host = cell.check.target.asked_host();
+        let _place = if cell.check.is_push() {
+            None
+        } else {
+            Some(self.runner.slots.take(host).ok_or_else(crowded)?)
         };
         Self::catch_up(&self.store, &cell).await.map_err(again)?;
         if cell.check.is_push() {
@@ -231,7 +256,7 @@ impl Sharing {
                 .newest()
                 .is_some_and(|summary| summary.checked_at.as_millis() >= slot.due);
         if !answered && cell.held_back(crate::clock::now()).is_none() {
-            let joined = self.runner.join_slot(&cell).ok_or(Duration::from_secs(1))?;
+            let joined = self.runner.join_slot(&cell);
             let run = joined.await.map_err(|_| Duration::ZERO)?;
             let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
             stored.await.map_err(|_| Duration::from_secs(1))?;
@@ -269,7 +294,7 @@ pub async fn follow(sharing: Sharing) {
 pub async fn share(sharing: Sharing) {
     let stop = sharing.tasks.stop().clone();
     let mut link = sharing.store.link();
-    let in_hand = Arc::new(Semaphore::new(IN_HAND));
+    let in_hand = Arc::new(Semaphore::new(MAX_SLOTS));
     loop {
         if *link.borrow() != Link::Ready {
             // Without NATS no queue is silent.
@@ -286,6 +311,27 @@ pub async fn share(sharing: Sharing) {
             return;
         }
     }
+}
+
+/// Looks whether somebody paused the queue, until told to stop.
+pub async fn mind_pauses(sharing: Sharing) {
+    let look = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let Ok(paused) = sharing.store.slots_paused().await else {
+                continue;
+            };
+            match (sharing.silence.paused(paused), paused) {
+                (true, true) => tracing::warn!(
+                    hint = "resume the consumer `runners` of the stream `SUPERCHECK_SLOTS`",
+                    "the queue of slots is paused; every instance runs what is due"
+                ),
+                (true, false) => tracing::info!("the queue of slots is no longer paused"),
+                (false, _) => {}
+            }
+        }
+    };
+    sharing.tasks.stop().run_until_cancelled(look).await;
 }
 
 /// Takes slots until the queue is silent, the connection is another, or told to
@@ -314,8 +360,8 @@ async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Rec
     };
     // Who answered may hand out nothing yet. It does when it sends slots, or
     // that it is there.
-    let mut heard = std::pin::pin!(tokio::time::sleep(3 * HEARTBEAT));
-    let mut silent = true;
+    let heard = tokio::time::sleep(3 * HEARTBEAT).fuse();
+    let mut heard = std::pin::pin!(heard);
     loop {
         let Ok(room) = Arc::clone(in_hand).acquire_owned().await else {
             return;
@@ -323,8 +369,7 @@ async fn take(sharing: &Sharing, in_hand: &Arc<Semaphore>, link: &mut watch::Rec
         let next = tokio::select! {
             () = stop.cancelled() => break,
             _ = link.changed() => return,
-            () = &mut heard, if silent => {
-                silent = false;
+            () = &mut heard => {
                 sharing.silence.end();
                 continue;
             }

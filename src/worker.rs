@@ -5,11 +5,7 @@
 //! acknowledged. A crash at any of these arrows leaves the request in the
 //! queue, and the next worker goes on from what is recorded.
 
-use std::{
-    hash::{Hash as _, Hasher as _},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
@@ -18,14 +14,14 @@ use crate::{
     clock,
     error::Chain,
     report::{Summary, Verdict},
-    request::{Ask, Outcome, Record, Refusal, RequestId, What},
+    request::{Outcome, Record, Refusal, RequestId},
     run::Run,
-    runner::{Cell, Runner},
+    runner::{Cell, MAX_REQUESTS, Runner},
     sharing::Sharing,
     store::{
         Link, Store, StoreError, Trouble,
         ledger::Recorded,
-        queue::{Delivered, Queue, URL_TOKEN},
+        queue::{Delivered, Queue},
         taken::ack_wait,
         write,
     },
@@ -34,26 +30,17 @@ use crate::{
     triggers::Cells,
 };
 
+mod fit;
+mod later;
 mod visit;
 
 pub use visit::visit;
 
+pub use fit::{find, unknown};
+use later::{Later, SUSPECT_DELIVERIES};
+
 /// Requests fetched before they are taken up.
 const AHEAD: usize = 256;
-/// Requests in hand at once. They wait for runs and hold no permits.
-const IN_HAND: usize = 4096;
-/// A request that was delivered so often has killed its workers.
-const MAX_DELIVERIES: u64 = 10;
-/// One that was delivered so often may be what kills them: it waits for its
-/// turn, so that those it would take along get theirs before it.
-const SUSPECT_DELIVERIES: u64 = 2;
-/// Turns come within this time.
-const TURNS: Duration = Duration::from_secs(2);
-/// Instances may know different checks: a request for one that this instance
-/// does not know goes back so often before it is refused.
-const UNKNOWN_DELIVERIES: u64 = 3;
-/// A request that waited longer than this is refused.
-const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
 /// A run is recorded in so many attempts while NATS does not answer, or its
 /// request comes again.
 const ATTEMPTS: u32 = 10;
@@ -72,22 +59,12 @@ pub struct Worker {
     pub tasks: Tasks,
 }
 
-/// The request goes back to the queue for a while.
-struct Later(Duration);
-
-impl From<StoreError> for Later {
-    fn from(error: StoreError) -> Self {
-        tracing::debug!(error = %Chain(&error), "request goes back to the queue");
-        Self(Duration::from_secs(1))
-    }
-}
-
 /// Works until told to stop.
 pub async fn work(worker: Worker) {
     let worker = Arc::new(worker);
     let stop = worker.tasks.stop().clone();
     let mut link = worker.store.link();
-    let in_hand = Arc::new(Semaphore::new(IN_HAND));
+    let in_hand = Arc::new(Semaphore::new(MAX_REQUESTS));
     let mut epoch = None;
     loop {
         tokio::select! {
@@ -162,8 +139,9 @@ impl Worker {
         loop {
             tokio::select! {
                 done = &mut seen_through => {
-                    if let Err(Later(delay)) = done {
-                        request.taken.release(Some(delay)).await;
+                    if let Err(later) = done {
+                        let delay = later.delay(request.deliveries);
+                        request.taken.release(delay).await;
                     }
                     return;
                 }
@@ -181,28 +159,54 @@ impl Worker {
                 return Ok(request.taken.done().await?);
             }
         };
-        if request.deliveries > SUSPECT_DELIVERIES {
-            tokio::time::sleep(turn(id, request.deliveries)).await;
+        let (asked, fit) = self.asked(request).await?;
+        let whose = match &fit {
+            Ok(cell) => cell.check.target.asked_host(),
+            Err(_) => &request.token,
+        };
+        let place = self.runner.requests.take(whose);
+        let _place = place.ok_or(Later::Crowded)?;
+        let tried = fit.is_ok() && request.deliveries > SUSPECT_DELIVERIES;
+        let killer = if tried {
+            self.suspect(request, id).await?
+        } else {
+            None
+        };
+        let killer = killer.map(Err);
+        let fit = killer.as_ref().unwrap_or(&fit);
+        let done = self.settle(request, id, asked, fit).await;
+        if tried && done.is_err() {
+            // Its worker lives. What cannot be forgotten now counts once more.
+            drop(self.store.forget_tries(id).await);
         }
-        let age = self.store.age(request, MAX_WAIT).await?;
-        let (asked, cell) = self.asked(request, age);
-        let record = match self.store.recorded(id).await? {
-            Some(record) => {
+        done
+    }
+
+    /// Runs the check, unless that was done or cannot be, and sees to it that
+    /// everybody hears how it came out.
+    async fn settle(
+        &self,
+        request: &Delivered,
+        id: &RequestId,
+        asked: String,
+        fit: &Result<Arc<Cell>, Refusal>,
+    ) -> Result<(), Later> {
+        let record = match (self.store.recorded(id).await?, fit) {
+            (Some(record), Ok(_)) => {
                 self.write_again(&record).await?;
                 record
             }
-            None => match cell {
-                Ok(cell) => self.run(request, id, &asked, &cell).await?,
-                Err(Unfit::Elsewhere(delay)) => return Err(Later(delay)),
-                Err(Unfit::Refused(refusal)) => {
-                    self.leave_trace(id.as_str(), &asked, &refusal).await?;
-                    let record = Record::new(asked.clone(), Outcome::Refused(refusal));
-                    match self.store.record(id, &record).await? {
-                        Recorded::Made => record,
-                        Recorded::Found(found) => found,
-                    }
+            (Some(record), Err(_)) => record,
+            (None, Ok(cell)) => self.run(request, id, &asked, cell).await?,
+            (None, Err(refusal)) => {
+                self.leave_trace(id.as_str(), &asked, refusal).await?;
+                let refused = Outcome::Refused(refusal.clone());
+                let record = Record::new(asked.clone(), refused);
+                match self.store.record(id, &record).await? {
+                    Recorded::Made => record,
+                    Recorded::Found(found) => found,
                 }
-            },
+            }
         };
         if record.asked != asked {
             let refusal = Refusal::other_use(&record.asked);
@@ -227,9 +231,8 @@ impl Worker {
             Sharing::catch_up(&self.store, cell).await?;
         }
         let joined = self.runner.join(cell, request.sequence);
-        let joined = joined.ok_or(Later(Duration::from_secs(1)))?;
         // A run that is cut short drops its waiters.
-        let run = joined.await.map_err(|_| Later(Duration::ZERO))?;
+        let run = joined.await.map_err(|_| Later::Now)?;
         trial::step("ran", id.as_str());
         self.insist(|| self.keep_answer(&run)).await?;
         trial::step("kept", id.as_str());
@@ -247,7 +250,7 @@ impl Worker {
             Recorded::Made => {
                 trial::step("recorded", id.as_str());
                 let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());
-                stored.await.map_err(|_| Later(Duration::from_secs(1)))?;
+                stored.await.map_err(|_| Later::Soon)?;
                 trial::step("stored", id.as_str());
                 Ok(record)
             }
@@ -292,56 +295,6 @@ impl Worker {
             self.store.keep_answer(run.id(), answer).await
         };
         run.kept.get_or_try_init(keep).await.map(drop)
-    }
-
-    /// What is asked, in the words of the record, and the check that it is.
-    fn asked(&self, request: &Delivered, age: Duration) -> (String, Result<Arc<Cell>, Unfit>) {
-        let ask = Ask::parse(request.taken.body());
-        let what = match &ask {
-            Ok(Ask {
-                what: Some(What::Url(url)),
-                ..
-            }) if request.token == URL_TOKEN => What::Url(url.clone()),
-            _ => What::Check(request.token.clone()),
-        };
-        let cells = Arc::clone(&self.cells.borrow());
-        let asked = what.fingerprint();
-        let cell = if let Err(refusal) = ask {
-            Err(Unfit::Refused(refusal))
-        } else if request.deliveries > MAX_DELIVERIES {
-            Err(Unfit::Refused(Refusal::given_up(request.deliveries)))
-        } else if age > MAX_WAIT {
-            Err(Unfit::Refused(Refusal::too_old(age)))
-        } else {
-            let cell = self.cell(&cells, &what);
-            if let Ok(cell) = &cell
-                && cell.check.is_push()
-            {
-                let refusal = Refusal::of_push(cell.check.name.as_str());
-                return (asked, Err(Unfit::Refused(refusal)));
-            }
-            cell.map_err(|refusal| {
-                if request.deliveries < UNKNOWN_DELIVERIES {
-                    Unfit::Elsewhere(Duration::from_secs(1))
-                } else {
-                    Unfit::Refused(refusal)
-                }
-            })
-        };
-        (asked, cell)
-    }
-
-    fn cell(&self, cells: &Cells, what: &What) -> Result<Arc<Cell>, Refusal> {
-        match (find(cells, what), what) {
-            (Some(cell), _) => Ok(cell),
-            (None, What::Check(_)) => Err(unknown(cells, what)),
-            (None, What::Url(url)) => {
-                let check = visit(url, &self.store.settings().requests.allow)?;
-                // It has no expectations, so none is wrong.
-                let cell = self.runner.visit(&Arc::new(check));
-                cell.map_err(|error| Refusal::malformed(error.to_string(), ""))
-            }
-        }
     }
 
     /// A record was found: its worker may have died before it wrote the run.
@@ -395,52 +348,5 @@ impl Worker {
             "v": 1, "id": id, "asked": asked, "refused": refusal, "at": clock::now(),
         });
         Ok(self.store.announce_refusal(id, &event).await?)
-    }
-}
-
-/// How long a suspect waits: another while at each delivery, and the same for
-/// the same one, so that over several each comes before any other.
-fn turn(id: &RequestId, deliveries: u64) -> Duration {
-    let mut hasher = std::hash::DefaultHasher::new();
-    (id, deliveries).hash(&mut hasher);
-    let ms = u64::try_from(TURNS.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis(hasher.finish() % ms)
-}
-
-/// Why a request cannot be done here.
-enum Unfit {
-    /// Another instance may know the check.
-    Elsewhere(Duration),
-    /// Nobody can.
-    Refused(Refusal),
-}
-
-/// The check that is meant: by its name, its URL, or its object's name.
-pub fn find(cells: &Cells, what: &What) -> Option<Arc<Cell>> {
-    let found = match what {
-        What::Check(name) => cells.get(name.as_str()),
-        What::Url(url) => cells
-            .values()
-            .find(|cell| *cell.check.object == *url || *cell.check.shown_url == *url),
-    };
-    found.cloned()
-}
-
-/// The refusal of what is no check.
-pub fn unknown(cells: &Cells, what: &What) -> Refusal {
-    match what {
-        What::Check(name) => {
-            let names = cells.keys().map(crate::check::CheckName::as_str);
-            let hint = match crate::near::nearest(name, names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("`supercheck.list` names all {}", cells.len()),
-            };
-            Refusal::new(404, format!("no check is named `{name}`"), hint)
-        }
-        What::Url(url) => Refusal::new(
-            403,
-            format!("`{url}` is the URL of no check"),
-            "add a `[[check]]` for it",
-        ),
     }
 }

@@ -103,6 +103,7 @@ fn beyond_the_bound_summaries_are_kept_without_their_reports() {
         unreachable!()
     };
     assert_eq!(Arc::strong_count(last), 1, "its report is let go");
+    assert_eq!(recorder.bare(), 1);
     // What is under way still takes its place.
     let sent = recorder.take().unwrap();
     assert!(is(&sent, first));

@@ -311,7 +311,7 @@ async fn a_target_that_asks_to_be_left_alone_is_and_whoever_asks_for_it_gets_a_r
     let bench = Bench::new(4, 4);
     let cell = bench.cell("api", &target.url("/"));
     assert_eq!(bench.start(&cell), Started::Yes);
-    let first = bench.runner.join(&cell, 0).unwrap().await.unwrap();
+    let first = bench.runner.join(&cell, 0).await.unwrap();
     let summary = &first.summary;
     // Not for a day, but for ten intervals.
     let until = summary.checked_at + 10 * cell.check.interval;
@@ -321,7 +321,7 @@ async fn a_target_that_asks_to_be_left_alone_is_and_whoever_asks_for_it_gets_a_r
     assert_eq!(bench.start(&cell), Started::HeldBack);
     assert_eq!(target.requests().len(), 1);
     bench.runner.learn(1);
-    let asked = bench.runner.join(&cell, 1).unwrap().await.unwrap();
+    let asked = bench.runner.join(&cell, 1).await.unwrap();
     assert_ne!(asked.id(), first.id());
     assert_eq!(target.requests().len(), 2);
 }
@@ -337,7 +337,7 @@ async fn a_target_that_answers_well_or_asks_for_less_than_an_interval_is_not_lef
         let cell = bench.cell("api", &target.url("/"));
         for _ in 0..2 {
             assert_eq!(bench.start(&cell), Started::Yes);
-            let joined = bench.runner.join(&cell, 0).unwrap().await.unwrap();
+            let joined = bench.runner.join(&cell, 0).await.unwrap();
             assert_eq!(joined.summary.held_back_until, None);
         }
     }

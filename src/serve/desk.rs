@@ -8,7 +8,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -16,10 +15,11 @@ use tokio::{
 
 use crate::{
     clock,
-    report::{Freshness, Summary, millis},
+    report::Summary,
     request::{Ask, Outcome, Record, Refusal, RequestId, What},
     run::Run,
     runner::{Cell, Runner},
+    shares::Shares,
     store::{
         Store, StoreError, Trouble,
         queue::{Accepted, URL_TOKEN},
@@ -31,6 +31,10 @@ use crate::{
     worker::{find, unknown, visit},
 };
 
+mod got;
+
+use got::Got;
+
 /// What a request comes to: a body, or a refusal and the request's id.
 pub type Answer = Result<Bytes, (Refusal, Option<String>)>;
 
@@ -39,6 +43,8 @@ pub type Answer = Result<Bytes, (Refusal, Option<String>)>;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Nobody waits longer than this.
 const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+/// So many wait at once; each host has a fair share of that.
+const MAX_WAITING: usize = 8192;
 /// Whoever waits looks at the record so often, should he not have been told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -54,6 +60,10 @@ pub struct Desk {
     pub hits: Counter,
     /// How often a reader had to wait for a run.
     pub misses: Counter,
+    /// How often a request was refused, as too many wait already.
+    pub refused: Counter,
+    /// Those who wait for a run, by the host that it asks.
+    waiting_for: Shares,
     waiting: Mutex<Waiting>,
 }
 
@@ -74,6 +84,8 @@ impl Desk {
             runner,
             hits: Counter::default(),
             misses: Counter::default(),
+            refused: Counter::default(),
+            waiting_for: Shares::new(MAX_WAITING),
             waiting: Mutex::default(),
         }
     }
@@ -94,9 +106,12 @@ impl Desk {
             None => RequestId::new(&nuid::next()).map_err(|refusal| (refusal, None))?,
         };
         let named = Some(id.to_string());
-        self.answer(&ask, &id, explicit)
-            .await
-            .map_err(|refusal| (refusal, named))
+        self.answer(&ask, &id, explicit).await.map_err(|refusal| {
+            if refusal.code == TOO_MANY {
+                self.refused.count();
+            }
+            (refusal, named)
+        })
     }
 
     async fn answer(&self, ask: &Ask, id: &RequestId, explicit: bool) -> Result<Bytes, Refusal> {
@@ -107,14 +122,20 @@ impl Desk {
             )
         })?;
         let cell = find(&self.cells.borrow(), &what);
-        let (token, body) = match (&cell, &what) {
-            (Some(cell), _) => (cell.check.name.to_string(), Bytes::new()),
-            // Another instance may know it.
-            (None, What::Check(name)) if self.is_stored(name).await => (name.clone(), Bytes::new()),
+        let (token, body, host) = match (&cell, &what) {
+            (Some(cell), _) => {
+                let host = cell.check.target.asked_host().to_owned();
+                (cell.check.name.to_string(), Bytes::new(), host)
+            }
+            // Another instance may know it, and its host.
+            (None, What::Check(name)) if self.is_stored(name).await => {
+                (name.clone(), Bytes::new(), name.clone())
+            }
             (None, What::Check(_)) => return Err(unknown(&self.cells.borrow(), &what)),
             (None, What::Url(url)) => {
-                visit(url, &self.store.settings().requests.allow)?;
-                (URL_TOKEN.to_owned(), url.clone().into())
+                let check = visit(url, &self.store.settings().requests.allow)?;
+                let host = check.target.asked_host().to_owned();
+                (URL_TOKEN.to_owned(), url.clone().into(), host)
             }
         };
         let asked = match token.as_str() {
@@ -132,6 +153,12 @@ impl Desk {
         if let Some(cell) = cell.as_ref().filter(|cell| cell.check.is_push()) {
             return Err(Refusal::of_push(cell.check.name.as_str()));
         }
+        // Who asks one host for more than it can answer fills neither the desk
+        // nor the queue.
+        let place = self.waiting_for.take(&host);
+        let _place = place
+            .filter(|_| self.runner.requests.leaves(&host))
+            .ok_or_else(crowded)?;
         let patience = cell
             .as_ref()
             .map_or(PATIENCE, |cell| 2 * cell.check.timeout + PATIENCE);
@@ -336,53 +363,6 @@ impl Desk {
     }
 }
 
-/// What is got, but for the report.
-#[derive(Serialize)]
-struct Got<'a> {
-    check: &'a str,
-    freshness: Freshness,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_ms: Option<f64>,
-}
-
-impl<'a> Got<'a> {
-    fn new(summary: &'a Summary, max_age: Option<Duration>) -> Self {
-        let now = clock::now();
-        let age = now.since(summary.checked_at);
-        let freshness = match max_age {
-            Some(max_age) if age > max_age => Freshness::Stale,
-            Some(_) => Freshness::Fresh,
-            None => summary.freshness(now),
-        };
-        Self {
-            check: &summary.check,
-            freshness,
-            age_ms: Some(millis(age)),
-        }
-    }
-
-    const fn nothing(check: &'a str) -> Self {
-        Self {
-            check,
-            freshness: Freshness::Absent,
-            age_ms: None,
-        }
-    }
-
-    fn with(&self, report: &[u8]) -> Result<Bytes, Refusal> {
-        const KEY: &[u8] = b",\"report\":";
-        // Room for the rest.
-        let mut answer = Vec::with_capacity(report.len() + 192);
-        serde_json::to_writer(&mut answer, self)
-            .map_err(|error| Refusal::new(500, error.to_string(), ""))?;
-        answer.pop();
-        answer.extend_from_slice(KEY);
-        answer.extend_from_slice(report);
-        answer.push(b'}');
-        Ok(answer.into())
-    }
-}
-
 /// Forgets who waited, when he goes.
 struct Leaving<'a> {
     desk: &'a Desk,
@@ -408,13 +388,25 @@ fn young(cell: &Cell, max_age: Duration) -> Option<Arc<Run>> {
     (clock::now().since(run.summary.checked_at) <= max_age).then_some(run)
 }
 
+/// HTTP's Too Many Requests.
+const TOO_MANY: u16 = 429;
+
+/// Too many wait for one host.
+fn crowded() -> Refusal {
+    Refusal::new(
+        TOO_MANY,
+        "too many requests wait for this host already",
+        "ask again later with the same id, or with `max_age`",
+    )
+}
+
 /// NATS did not take or give something.
 #[expect(clippy::needless_pass_by_value, reason = "it is a `map_err`")]
 pub(super) fn away(error: StoreError) -> Refusal {
     let text = crate::error::Chain(&error).to_string();
     if error.trouble == Trouble::Full {
         Refusal::new(
-            429,
+            TOO_MANY,
             "the queue of requests is full",
             "ask again later, or with `max_age`; see `requests.max_waiting`",
         )

@@ -52,6 +52,7 @@ pub async fn metrics(State(face): State<Face>, headers: HeaderMap) -> Response {
     newest(&mut page, &seen, now);
     counted(&mut page, &seen);
     daemon(&mut page, &face, &seen);
+    requests(&mut page, &face);
     store(&mut page, &face);
     let head = [
         (header::CONTENT_TYPE, page.content_type()),
@@ -235,6 +236,10 @@ fn daemon(page: &mut Exposition, face: &Face, seen: &[Seen]) {
         "Runs that wait for a permit or probe.",
         desk.runner.in_flight(),
     );
+}
+
+fn requests(page: &mut Exposition, face: &Face) {
+    let desk = face.desk();
     page.metric(
         "supercheck_answers",
         Kind::Counter,
@@ -242,6 +247,27 @@ fn daemon(page: &mut Exposition, face: &Face, seen: &[Seen]) {
     );
     page.sample(&[("from", "memory")], desk.hits.total());
     page.sample(&[("from", "run")], desk.misses.total());
+    page.one(
+        "supercheck_requests_refused",
+        Kind::Counter,
+        "Requests refused, as the queue was full or too many waited.",
+        desk.refused.total(),
+    );
+    let (requests, slots) = (&desk.runner.requests, &desk.runner.slots);
+    page.metric(
+        "supercheck_in_hand",
+        Kind::Gauge,
+        "What was taken out of a queue and waits for its run.",
+    );
+    page.sample(&[("queue", "requests")], requests.taken());
+    page.sample(&[("queue", "slots")], slots.taken());
+    page.metric(
+        "supercheck_given_back",
+        Kind::Counter,
+        "What went back to a queue for a while, as its host had its share of those in hand.",
+    );
+    page.sample(&[("queue", "requests")], requests.denied.total());
+    page.sample(&[("queue", "slots")], slots.denied.total());
     page.one(
         "supercheck_event_followers",
         Kind::Gauge,
@@ -294,5 +320,24 @@ fn store(page: &mut Exposition, face: &Face) {
         Kind::Counter,
         "Runs that were never stored, as a newer one of the check took their place.",
         recorder.replaced(),
+    );
+    page.one(
+        "supercheck_store_reports_dropped",
+        Kind::Counter,
+        "Reports that were not kept until NATS took them, as too much waited; their summaries were.",
+        recorder.bare(),
+    );
+    let announcer = desk.runner.announcer();
+    page.one(
+        "supercheck_unannounced_changes",
+        Kind::Gauge,
+        "Changes of status that wait to be announced.",
+        announcer.waiting(),
+    );
+    page.one(
+        "supercheck_changes_dropped",
+        Kind::Counter,
+        "Changes of status that were never announced, as too many of the check waited.",
+        announcer.dropped(),
     );
 }

@@ -1,5 +1,6 @@
 //! The record of requests: `id.<token>` holds what a request came to, once and
-//! for ever, and `run.<run>` holds the answer of a run.
+//! for ever, `run.<run>` holds the answer of a run, and `try.<token>` how often a
+//! request was begun that may kill its workers.
 //!
 //! Reads that decide something go to the stream's leader; the compare-and-set
 //! of [`Store::record`] is the authority.
@@ -86,6 +87,38 @@ impl Store {
         .await
     }
 
+    /// How often the request was tried, and nobody said how that ended.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn tries(&self, id: &RequestId) -> Result<u64, StoreError> {
+        let doing = || format!("read the tries of request `{id}`");
+        let tries = self
+            .leading(&ledger_stream(), &try_subject(id), doing)
+            .await?;
+        let tries = tries.and_then(|tries| str::from_utf8(&tries).ok()?.parse().ok());
+        Ok(tries.unwrap_or(0))
+    }
+
+    /// Notes that the request is tried, the how manieth time.
+    ///
+    /// # Errors
+    /// When NATS does not take it.
+    pub async fn note_try(&self, id: &RequestId, tries: u64) -> Result<(), StoreError> {
+        let tries = tries.to_string().into();
+        self.confirmed(try_subject(id), HeaderMap::new(), tries)
+            .await
+            .map(drop)
+    }
+
+    /// Notes that the tries so far ended well.
+    ///
+    /// # Errors
+    /// When NATS does not take it.
+    pub async fn forget_tries(&self, id: &RequestId) -> Result<(), StoreError> {
+        self.note_try(id, 0).await
+    }
+
     /// How large an answer may be to fit a message, headers aside.
     pub fn max_answer(&self) -> usize {
         // Room for headers and subjects.
@@ -126,4 +159,8 @@ fn id_subject(id: &RequestId) -> String {
 
 fn run_subject(run: &str) -> String {
     format!("$KV.{LEDGER_BUCKET}.run.{run}")
+}
+
+fn try_subject(id: &RequestId) -> String {
+    format!("$KV.{LEDGER_BUCKET}.try.{}", id.token())
 }

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use async_nats::{
     HeaderMap,
-    jetstream::{
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        stream::Stream,
-    },
+    jetstream::{consumer::PullConsumer, stream::Stream},
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -16,7 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     REQUEST_STREAM, Store, StoreError, Trouble,
-    taken::{self, Taken, ack_wait},
+    taken::{self, Taken},
     trouble,
 };
 use crate::{
@@ -26,8 +23,6 @@ use crate::{
 
 /// The durable consumer that all instances share.
 const CONSUMER: &str = "workers";
-/// Requests that may be with workers at once, over all instances.
-const MAX_ACK_PENDING: i64 = 8192;
 /// A queue that is not heard of for twice this time is asked anew.
 const HEARTBEAT: Duration = Duration::from_millis(2500);
 /// What is acknowledged is gone from the queue within this time.
@@ -109,7 +104,7 @@ impl Store {
         let stream = self.js.get_stream(REQUEST_STREAM).await.map_err(|error| {
             self.api_error(doing.to_owned(), trouble::of_get_stream(&error), error)
         })?;
-        let found = stream.get_or_create_consumer(CONSUMER, consumer()).await;
+        let found = taken::consumer(&stream, CONSUMER).await;
         let mut workers =
             found.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
         if forgotten(&stream, &mut workers).await {
@@ -118,7 +113,7 @@ impl Store {
             // hand comes again, and has one result.
             let deleted = stream.delete_consumer(CONSUMER).await;
             deleted.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
-            let made = stream.get_or_create_consumer(CONSUMER, consumer()).await;
+            let made = taken::consumer(&stream, CONSUMER).await;
             workers =
                 made.map_err(|error| self.api_error(doing.to_owned(), Trouble::Away, error))?;
         }
@@ -243,18 +238,6 @@ impl Queue {
         let taken = taken::take(&self.store, &self.consumer, ahead, HEARTBEAT, doing).await?;
         let epoch = self.epoch;
         Ok(taken.map(move |taken| taken.and_then(|taken| delivered(epoch, taken))))
-    }
-}
-
-fn consumer() -> pull::Config {
-    pull::Config {
-        durable_name: Some(CONSUMER.to_owned()),
-        ack_policy: AckPolicy::Explicit,
-        deliver_policy: DeliverPolicy::All,
-        ack_wait: ack_wait(),
-        max_deliver: -1,
-        max_ack_pending: MAX_ACK_PENDING,
-        ..pull::Config::default()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     object::{self, Meta},
     wanted::{kv_stream, object_stream},
 };
-use crate::report::Summary;
+use crate::report::{Freshness, Summary};
 
 /// How often an object that was overwritten while being read is read again.
 const ATTEMPTS: u32 = 5;
@@ -109,6 +109,18 @@ impl Store {
             .await?
             .filter(|message| !is_tombstone(message));
         Ok(message.map(|message| known(check, message.payload)))
+    }
+
+    /// Whether some instance runs `check`: its summary is fresh.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn is_run(&self, check: &str) -> Result<bool, StoreError> {
+        let now = crate::clock::now();
+        Ok(match self.summary(check).await? {
+            Some(Known::Summary(summary)) => summary.freshness(now) == Freshness::Fresh,
+            _ => false,
+        })
     }
 
     /// The same, as the stream's leader knows it: in a cluster another server

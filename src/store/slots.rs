@@ -5,22 +5,17 @@
 
 use std::time::Duration;
 
-use async_nats::{
-    HeaderMap,
-    jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-};
+use async_nats::HeaderMap;
 use futures_util::{Stream, StreamExt as _, future::join_all};
 
 use super::{
     SLOT_STREAM, Store, StoreError, Trouble,
-    taken::{self, Taken, ack_wait},
+    taken::{self, Taken},
     trouble,
 };
 
 /// The durable consumer that all instances share.
 const CONSUMER: &str = "runners";
-/// Slots that may be with instances at once, over all of them.
-const MAX_ACK_PENDING: i64 = 16_384;
 /// The queue of slots is heard of so often; silent for twice this time, it is
 /// asked anew. What an instance that stands still is handed meanwhile nobody
 /// runs until the next slot, so it is short.
@@ -61,6 +56,28 @@ impl Store {
         join_all(offered).await.into_iter().flatten().collect()
     }
 
+    /// Whether an operator paused the queue of slots.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn slots_paused(&self) -> Result<bool, StoreError> {
+        let subject = format!("CONSUMER.INFO.{SLOT_STREAM}.{CONSUMER}");
+        let info: serde_json::Value = self
+            .js
+            .request(subject, &serde_json::json!({}))
+            .await
+            .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
+        if info.get("config").is_none() {
+            return Err(StoreError::new(
+                DOING,
+                Trouble::Away,
+                std::io::Error::other("the consumer is not there"),
+            ));
+        }
+        // A server before 2.11 cannot pause it.
+        Ok(info.get("paused").and_then(serde_json::Value::as_bool) == Some(true))
+    }
+
     /// Slots as they are handed to this instance.
     ///
     /// # Errors
@@ -72,17 +89,7 @@ impl Store {
         let stream = self.js.get_stream(SLOT_STREAM).await.map_err(|error| {
             self.api_error(DOING.to_owned(), trouble::of_get_stream(&error), error)
         })?;
-        let config = pull::Config {
-            durable_name: Some(CONSUMER.to_owned()),
-            ack_policy: AckPolicy::Explicit,
-            deliver_policy: DeliverPolicy::All,
-            ack_wait: ack_wait(),
-            max_deliver: -1,
-            max_ack_pending: MAX_ACK_PENDING,
-            ..pull::Config::default()
-        };
-        let consumer: PullConsumer = stream
-            .get_or_create_consumer(CONSUMER, config)
+        let consumer = taken::consumer(&stream, CONSUMER)
             .await
             .map_err(|error| self.api_error(DOING.to_owned(), Trouble::Away, error))?;
         let taken = taken::take(self, &consumer, ahead, HEARTBEAT, DOING).await?;

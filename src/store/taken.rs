@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, AckKind, consumer::PullConsumer};
+use async_nats::jetstream::{
+    self, AckKind,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    stream::{ConsumerError, Stream as Queue},
+};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 
 use super::{Store, StoreError, Trouble};
-use crate::trial;
+use crate::{error::Chain, trial};
 
 /// A message whose worker is silent for so long is handed to another.
 const ACK_WAIT: Duration = Duration::from_secs(30);
@@ -36,6 +40,40 @@ pub(crate) struct Delivery {
     pub deliveries: u64,
     /// When it was stored, in milliseconds since the Unix epoch.
     pub published: u64,
+}
+
+/// Any number may be with the instances, each of which takes no more than it
+/// has room for: what one of them gives back for a while stays with it, and
+/// must not keep the others from being handed out.
+const NO_LIMIT: i64 = -1;
+
+/// Finds the durable consumer that all instances share, or makes it.
+pub(crate) async fn consumer(queue: &Queue, name: &str) -> Result<PullConsumer, ConsumerError> {
+    let config = pull::Config {
+        durable_name: Some(name.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        deliver_policy: DeliverPolicy::All,
+        ack_wait: ack_wait(),
+        max_deliver: -1,
+        max_ack_pending: NO_LIMIT,
+        ..pull::Config::default()
+    };
+    let found = queue.get_or_create_consumer(name, config.clone()).await?;
+    if found.cached_info().config.max_ack_pending == NO_LIMIT {
+        return Ok(found);
+    }
+    // An earlier version made it.
+    match queue.create_consumer(config).await {
+        Ok(changed) => Ok(changed),
+        Err(error) => {
+            tracing::warn!(
+                consumer = name, error = %Chain(&error),
+                hint = "let the daemon change it, or set its `max_ack_pending` to -1",
+                "a queue hands out a bounded number at once: a flood for one host may keep others waiting"
+            );
+            Ok(found)
+        }
+    }
 }
 
 /// Messages of `consumer` as they come, at most `ahead` of them fetched before

@@ -1,6 +1,6 @@
 //! URLs that are asked although no check is configured for them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -63,7 +63,7 @@ impl Worker {
             return Ok(());
         }
         let stored = tokio::time::timeout(STORE_TIMEOUT, self.store.put(&object));
-        let stored = stored.await.map_err(|_| Later(Duration::from_secs(1)))?;
+        let stored = stored.await.map_err(|_| Later::Soon)?;
         Ok(stored?)
     }
 }

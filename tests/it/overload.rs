@@ -74,6 +74,177 @@ async fn flood(mode: &str) {
     assert_eq!(daemon.said("starts skipped"), 0);
 }
 
+/// A daemon with a check at a host that hangs, and one at another host.
+async fn besieged(timeout: &str) -> (Nats, Target, Daemon, async_nats::Client) {
+    let (nats, target) = (Nats::start().await, Target::start().await);
+    target.set(
+        "/hanging",
+        Answer::json("{}").after(Duration::from_secs(60)),
+    );
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[defaults]\ninterval = \"1h\"\ntimeout = \"{timeout}\"\n\
+         [requests]\nallow_urls = [\"http://127.0.0.1:*/hanging*\"]\nallow_networks = [\"127.0.0.1\"]\n\
+         [[check]]\nname = \"other\"\nurl = \"http://localhost:{}/other\"\n\
+         [[check]]\nname = \"hanging\"\nurl = \"{}\"\n",
+        nats.url(),
+        target.port(),
+        target.url("/hanging"),
+    ));
+    daemon.ready().await;
+    let client = nats.client().await;
+    wait::until("the service listens", async || {
+        client.request("supercheck.list", "".into()).await.ok()
+    })
+    .await;
+    (nats, target, daemon, client)
+}
+
+/// Puts so many requests for the host that hangs in the queue, and waits until
+/// more came than it has a share of.
+async fn flood_host(
+    nats: &Nats,
+    daemon: &Daemon,
+    subject: &'static str,
+    bodies: impl ExactSizeIterator<Item = String>,
+) {
+    let (client, js) = (nats.client().await, nats.jetstream().await);
+    let all = bodies.len() as u64;
+    for body in bodies {
+        client.publish(subject, body.into()).await.unwrap();
+    }
+    let mut queue = js.get_stream("SUPERCHECK_REQUESTS").await.unwrap();
+    wait::until("the flood is accepted", async || {
+        (queue.info().await.ok()?.state.last_sequence == all).then_some(())
+    })
+    .await;
+    wait::until("the host's share is used up", async || {
+        let name = "supercheck_given_back_total{queue=\"requests\"}";
+        (figure(daemon, name).await > 0.0).then_some(())
+    })
+    .await;
+}
+
+/// The figure of this name that `/metrics` shows.
+async fn figure(daemon: &Daemon, name: &str) -> f64 {
+    let metrics = format!("{}/metrics", daemon.http().await);
+    let page = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {page}"))
+        .parse()
+        .unwrap()
+}
+
+fn code(answer: &async_nats::Message) -> Option<&str> {
+    let headers = answer.headers.as_ref()?;
+    Some(headers.get("Nats-Service-Error-Code")?.as_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_floods_one_host_with_urls_keeps_nobody_else_waiting() {
+    let (nats, target, daemon, client) = besieged("30s").await;
+    let url = |n: usize| {
+        let path = format!("/hanging{n}");
+        target.set(&path, Answer::json("{}").after(Duration::from_secs(60)));
+        target.url(&path)
+    };
+    // More than may be in hand, and than an earlier version had handed out.
+    let flood = (0..9000).map(url);
+    flood_host(&nats, &daemon, "supercheck.requests._url", flood).await;
+    let began = Instant::now();
+    let answer = client.request("supercheck.check", "other".into()).await;
+    let took = began.elapsed();
+    assert_eq!(code(&answer.unwrap()), None);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(target.hits("/other"), 1);
+    let in_hand = figure(&daemon, "supercheck_in_hand{queue=\"requests\"}").await;
+    // The other's place is free a moment later.
+    assert!((1.0..=2049.0).contains(&in_hand), "{in_hand}");
+    // Whoever asks for the host itself is told so, and fills no queue.
+    for body in ["hanging".to_owned(), target.url("/hanging-too")] {
+        let refused = client.request("supercheck.check", body.into()).await;
+        assert_eq!(code(&refused.unwrap()), Some("429"));
+    }
+    let refused = figure(&daemon, "supercheck_requests_refused_total").await;
+    assert!((refused - 2.0).abs() < 0.5, "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_that_is_more_than_a_host_has_a_share_of_is_done_in_the_end() {
+    const FLOOD: usize = 3000;
+    let (nats, _target, daemon, _client) = besieged("4s").await;
+    let flood = std::iter::repeat_n(String::new(), FLOOD);
+    flood_host(&nats, &daemon, "supercheck.requests.hanging", flood).await;
+    let js = nats.jetstream().await;
+    let mut queue = js.get_stream("SUPERCHECK_REQUESTS").await.unwrap();
+    wait::within(Duration::from_secs(90), "an empty queue", async || {
+        (queue.info().await.ok()?.state.messages == 0).then_some(())
+    })
+    .await;
+    assert_eq!(daemon.said("request refused"), 0);
+    wait::until("nothing in hand", async || {
+        let in_hand = figure(&daemon, "supercheck_in_hand{queue=\"requests\"}").await;
+        (in_hand < 0.5).then_some(())
+    })
+    .await;
+    // Each has its record, and runs have their answers.
+    let mut kept = js.get_stream("KV_supercheck_requests").await.unwrap();
+    let kept = kept.info().await.unwrap().state.messages;
+    assert!(kept >= FLOOD as u64, "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_an_earlier_version_is_made_to_hand_out_any_number() {
+    let (nats, _target, mut daemon, _client) = besieged("1s").await;
+    daemon.kill();
+    let js = nats.jetstream().await;
+    let queue = js.get_stream("SUPERCHECK_REQUESTS").await.unwrap();
+    let mut earlier = queue.consumer_info("workers").await.unwrap().config;
+    earlier.max_ack_pending = 8192;
+    queue.create_consumer(earlier).await.unwrap();
+    let bound = async || {
+        let workers = queue.consumer_info("workers").await.unwrap();
+        workers.config.max_ack_pending
+    };
+    assert_eq!(bound().await, 8192);
+    daemon.start_again();
+    wait::until("no bound", async || (bound().await == -1).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_thousands_of_hanging_checks_keeps_no_shared_slot_waiting() {
+    let (nats, target) = (Nats::start().await, Target::start().await);
+    let hanging: String = (0..3000)
+        .map(|n| {
+            let path = format!("/hanging/{n}");
+            target.set(&path, Answer::json("{}").after(Duration::from_secs(60)));
+            format!(
+                "[[check]]\nname = \"h{n}\"\nurl = \"{}\"\n",
+                target.url(&path)
+            )
+        })
+        .collect();
+    let daemon = Daemon::serve(&format!(
+        "[nats]\nurl = \"{}\"\n[scheduler]\nmode = \"shared\"\nfast_start = true\n\
+         [defaults]\ninterval = \"25s\"\ntimeout = \"20s\"\n{hanging}\
+         [[check]]\nname = \"other\"\nurl = \"http://localhost:{}/other\"\ninterval = \"500ms\"\ntimeout = \"400ms\"\n",
+        nats.url(),
+        target.port(),
+    ));
+    daemon.ready().await;
+    wait::until("the host's share is used up", async || {
+        let name = "supercheck_given_back_total{queue=\"slots\"}";
+        (figure(&daemon, name).await > 0.0).then_some(())
+    })
+    .await;
+    let before = target.hits("/other");
+    wait::within(Duration::from_secs(6), "eight slots", async || {
+        (target.hits("/other") >= before + 8).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_of_two_megabytes_is_refused_and_gone() {
     let nats = Nats::configured("max_payload: 8MB\njetstream { store_dir: \"%STORE%\" }").await;

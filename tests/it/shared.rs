@@ -244,6 +244,79 @@ async fn judge(nats: &Nats, restarted: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_an_operator_has_paused_the_queue_of_slots() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let daemons = ["a", "b"].map(|instance| Daemon::serve(&config(&nats, &target, instance)));
+    for daemon in &daemons {
+        daemon.ready().await;
+    }
+    wait::until("runs", async || (target.hits("/c0") > 2).then_some(())).await;
+    let client = nats.client().await;
+    let pause = async |until: &str| {
+        let subject = "$JS.API.CONSUMER.PAUSE.SUPERCHECK_SLOTS.runners";
+        let until = format!("{{\"pause_until\":\"{until}\"}}");
+        let answer = client.request(subject, until.into()).await.unwrap();
+        serde_json::from_slice::<Value>(&answer.payload).unwrap()
+    };
+    let paused = pause("2100-01-01T00:00:00Z").await;
+    assert_eq!(paused["paused"], true, "{paused}");
+    let hits = target.hits("/c0");
+    wait::until("runs without slots", async || {
+        (target.hits("/c0") > hits + 4).then_some(())
+    })
+    .await;
+    let resumed = pause("0001-01-01T00:00:00Z").await;
+    assert_eq!(resumed["paused"], false, "{resumed}");
+    for daemon in &daemons {
+        daemon.says("the queue of slots is no longer paused").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_for_the_instance_that_knows_its_check() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let instance = |check: &str| {
+        Daemon::serve(&format!(
+            "[nats]\nurl = \"{}\"\n[[check]]\nname = \"{check}\"\nurl = \"{}\"\ninterval = \"1h\"\n[scheduler]\nfast_start = true\n",
+            nats.url(),
+            target.url(&format!("/{check}"))
+        ))
+    };
+    let mut knows = instance("known");
+    nats.summary_that("known", "up", |summary| summary["status"] == "up")
+        .await;
+    knows.kill();
+    // It is alone for a while, and is handed the request again and again.
+    let other = instance("other");
+    nats.summary_that("other", "up", |summary| summary["status"] == "up")
+        .await;
+    let js = nats.jetstream().await;
+    let queue = js.get_stream("SUPERCHECK_REQUESTS").await.unwrap();
+    let publish = js.publish("supercheck.requests.known", "".into());
+    publish.await.unwrap().await.unwrap();
+    wait::until("four deliveries", async || {
+        let workers = queue.consumer_info("workers").await.ok()?;
+        (workers.delivered.consumer_sequence >= 4).then_some(())
+    })
+    .await;
+    let hits = target.hits("/known");
+    knows.start_again();
+    wait::until("its run", async || {
+        (target.hits("/known") > hits).then_some(())
+    })
+    .await;
+    wait::until("an empty queue", async || {
+        let workers = queue.consumer_info("workers").await.ok()?;
+        (workers.num_ack_pending == 0).then_some(())
+    })
+    .await;
+    assert_eq!(other.said("request refused"), 0);
+    assert_eq!(knows.said("request refused"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn instances_poll_by_themselves_while_nats_is_away_and_share_again() {
     let mut nats = Nats::start().await;
     let target = Target::start().await;

@@ -14,7 +14,7 @@ use crate::support::tools::root;
 /// Modules of one layer may name each other, but not two doors.
 const LAYERS: [&[&str]; 7] = [
     &[
-        "error", "clock", "line", "near", "pulse", "tally", "tasks", "trial",
+        "error", "clock", "line", "near", "pulse", "shares", "tally", "tasks", "trial",
     ],
     &["check", "observation", "report", "request"],
     &["config", "rollup", "schedule", "verdict", "window"],
