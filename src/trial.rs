@@ -7,6 +7,8 @@ use std::{fs, net::SocketAddr, time::Duration};
 /// Ends the process right after this step of a request: `ran` for any, `ran
 /// order-66` for the one with that id.
 pub const CRASH_AT: &str = "SUPERCHECK_TRIAL_CRASH_AT";
+/// The same for a panic of the task at that step.
+pub const PANIC_AT: &str = "SUPERCHECK_TRIAL_PANIC_AT";
 /// Milliseconds by which the wall clock is ahead (behind, when negative), or a
 /// file that says so.
 pub const CLOCK_AHEAD: &str = "SUPERCHECK_TRIAL_CLOCK_AHEAD_MS";
@@ -29,14 +31,18 @@ pub const STEPS: [&str; 7] = [
     "told",
 ];
 
-/// Ends the process as a crash does, if this is the step that was named.
+/// Ends the process as a crash does, or panics as a defect would, if this is
+/// the step that was named.
 pub fn step(name: &str, id: &str) {
     debug_assert!(STEPS.contains(&name), "{name} is not in the list");
-    let Some(at) = told(CRASH_AT) else { return };
-    let (step, whose) = at.split_once(' ').unwrap_or((&at, id));
-    if step == name && whose == id {
+    let is_named = |at: String| {
+        let (step, whose) = at.split_once(' ').unwrap_or((&at, id));
+        step == name && whose == id
+    };
+    if told(CRASH_AT).is_some_and(is_named) {
         std::process::abort();
     }
+    assert!(!told(PANIC_AT).is_some_and(is_named), "as {PANIC_AT} says");
 }
 
 /// Panics as a defect in judging would, if `body` is the one that was named.

@@ -152,6 +152,41 @@ async fn a_request_that_kills_its_workers_is_refused_and_takes_no_other_along() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_defect_in_a_task_is_told_with_its_name_and_ends_the_daemon_with_an_error() {
+    let nats = Nats::start().await;
+    let target = Target::start().await;
+    let config = format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"365d\"",
+        nats.url(),
+        target.url("/")
+    );
+    let impatient = (trial::ACK_WAIT, "1000");
+    let defect = [(trial::PANIC_AT, "recorded"), impatient];
+    let mut daemon = Daemon::serve_with(&config, &[], &defect);
+    daemon.ready().await;
+    let client = nats.client().await;
+    let listens = async || client.request("supercheck.list", "".into()).await.ok();
+    wait::until("the service listens", listens).await;
+    let early = ask(&client, "meets a defect", Duration::from_secs(3)).await;
+    // `EX_SOFTWARE`, for which systemd starts it again.
+    assert_eq!(daemon.ended().await.code(), Some(70));
+    let told = daemon
+        .says("a task panicked; this is a bug in supercheck")
+        .await;
+    assert_eq!(told["task"], "request", "{told}");
+
+    let next = Daemon::serve_with(&config, &[], &[impatient]);
+    next.ready().await;
+    let answer = wait::until("the answer", async || {
+        ask(&client, "meets a defect", Duration::from_secs(5)).await
+    })
+    .await;
+    // The asker may have found the record while the daemon ended.
+    assert!(early.is_none_or(|early| early["run"] == answer["run"]));
+    assert_eq!(target.hits("/"), 1, "the run was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_was_stopped_and_goes_on_does_not_call_its_target_down() {
     let nats = Nats::start().await;
     let target = Target::start().await;
