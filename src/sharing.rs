@@ -38,6 +38,9 @@ const AHEAD: usize = 32;
 /// Instances may know different checks: a slot of one that is not known here
 /// goes back so often.
 const UNKNOWN_DELIVERIES: u64 = 3;
+/// While somebody runs it, it goes back so often, for so long each time.
+const GONE_DELIVERIES: u64 = 12;
+const GONE_DELAY: Duration = Duration::from_secs(5);
 /// News of a check, or the word that a slot was taken, come within this time,
 /// or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -48,8 +51,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What a queue that fell silent had sent comes within this time.
 const LATE: Duration = Duration::from_millis(50);
 /// A slot whose host has its share of those in hand goes back for an eighth of
-/// its interval, for so long at least, and for twice as long at most.
-const CROWDED: Duration = Duration::from_secs(1);
+/// its interval, within these bounds, and for twice as long at most.
+const CROWDED: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// A run's result is stored within this time, or the slot comes again.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -223,16 +226,20 @@ impl Sharing {
         };
         let cell = self.cells.borrow().get(slot.check.as_str()).cloned();
         let Some(cell) = cell else {
-            // Whoever knows it may have given it back for want of room.
-            let elsewhere = slot.deliveries < UNKNOWN_DELIVERIES
-                || self.store.is_run(&slot.check).await.map_err(again)?;
-            if elsewhere {
+            if slot.deliveries < UNKNOWN_DELIVERIES {
                 return Err(Duration::from_millis(100));
+            }
+            // Whoever knows it may have given it back for want of room.
+            if slot.deliveries < GONE_DELIVERIES
+                && self.store.is_run(&slot.check).await.map_err(again)?
+            {
+                return Err(GONE_DELAY);
             }
             return slot.taken.done().await.map_err(again);
         };
         let crowded = || {
-            let least = (cell.check.interval / 8).max(CROWDED);
+            let [shortest, longest] = CROWDED;
+            let least = (cell.check.interval / 8).clamp(shortest, longest);
             least.mul_f64(1.0 + fastrand::f64())
         };
         let host = cell.check.target.asked_host();

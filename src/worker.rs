@@ -167,14 +167,17 @@ impl Worker {
         let place = self.runner.requests.take(whose);
         let _place = place.ok_or(Later::Crowded)?;
         let tried = fit.is_ok() && request.deliveries > SUSPECT_DELIVERIES;
-        let killer = if tried {
-            self.suspect(request, id).await?
-        } else {
-            None
+        let done = async {
+            let killer = if tried {
+                self.suspect(request, id).await?
+            } else {
+                None
+            };
+            let killer = killer.map(Err);
+            let fit = killer.as_ref().unwrap_or(&fit);
+            self.settle(request, id, asked, fit).await
         };
-        let killer = killer.map(Err);
-        let fit = killer.as_ref().unwrap_or(&fit);
-        let done = self.settle(request, id, asked, fit).await;
+        let done = done.await;
         if tried && done.is_err() {
             // Its worker lives. What cannot be forgotten now counts once more.
             drop(self.store.forget_tries(id).await);

@@ -49,12 +49,6 @@ pub async fn serve(desk: Arc<Desk>, tasks: Tasks) {
         let Some((endpoint, request)) = next else {
             return;
         };
-        if let Some(reply) = request.message.reply.as_deref()
-            && is_written_by_us(reply)
-        {
-            tracing::debug!(reply, "whoever asks wants the answer where it has no place");
-            continue;
-        }
         // What is in memory is not worth a task.
         if let Endpoint::Get = endpoint
             && let Some(answer) = desk.at_hand(&request.message.payload)
@@ -249,7 +243,11 @@ async fn respond(request: &ServiceRequest, answer: Answer, limit: usize) {
         Err((refusal, id)) => refused(&refusal, id.as_deref()),
     };
     // Whoever asked without a reply subject wants no answer.
-    if request.message.reply.is_none() {
+    let Some(reply) = request.message.reply.as_deref() else {
+        return;
+    };
+    if is_written_by_us(reply) {
+        tracing::debug!(reply, "whoever asks wants the answer where it has no place");
         return;
     }
     if let Err(error) = request.respond_with_headers(Ok(body), headers).await {

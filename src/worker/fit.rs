@@ -50,21 +50,23 @@ impl Worker {
             }) if request.token == URL_TOKEN => What::Url(url.clone()),
             _ => What::Check(request.token.clone()),
         };
+        let is_old = age > MAX_WAIT;
         let cell = match ask {
             Err(refusal) => Err(refusal.into()),
-            Ok(_) if age > MAX_WAIT => Err(Refusal::too_old(age).into()),
             Ok(_) => self.cell(&what),
         };
         let fit = match cell {
             Ok(cell) if cell.check.is_push() => Err(Refusal::of_push(cell.check.name.as_str())),
+            Ok(_) | Err(Unfit::Crowded) if is_old => Err(Refusal::too_old(age)),
             Ok(cell) => Ok(cell),
             Err(Unfit::Crowded) => {
                 self.runner.requests.denied.count();
                 return Err(Later::Crowded);
             }
             Err(Unfit::Unknown(refusal)) => {
-                if request.deliveries < UNKNOWN_DELIVERIES || self.is_run_elsewhere(&what).await? {
-                    return Err(Later::Soon);
+                let few = request.deliveries < UNKNOWN_DELIVERIES;
+                if !is_old && (few || self.is_run_elsewhere(&what).await?) {
+                    return Err(Later::Elsewhere);
                 }
                 Err(refusal)
             }

@@ -21,31 +21,41 @@ const MAX_TRIES: u64 = 8;
 /// Turns come within this time.
 const TURNS: Duration = Duration::from_secs(2);
 /// What goes back for want of room comes again after this time at least, at
-/// first; then after twice the time before, up to so many times. At most it is
+/// first; then after four times the time before, up to a bound. At most it is
 /// twice as long, so that not all come at once. The server hands out what comes
 /// again before what is new.
-const CROWDED: Duration = Duration::from_secs(10);
-const CROWDED_DOUBLINGS: u32 = 3;
+const CROWDED: Duration = Duration::from_secs(2);
+const MAX_CROWDED: Duration = Duration::from_secs(64);
+/// For an instance that knows the check it is twice as long each time.
+const ELSEWHERE: Duration = Duration::from_secs(1);
+const MAX_ELSEWHERE: Duration = Duration::from_secs(16);
 
 /// The request goes back to the queue.
 #[derive(Clone, Copy)]
 pub(super) enum Later {
     /// For another instance, or the next daemon.
     Now,
-    /// NATS does not take or give something, or another instance may do it.
+    /// NATS does not take or give something.
     Soon,
+    /// For an instance that knows the check.
+    Elsewhere,
     /// Its host has its share of what is in hand.
     Crowded,
 }
 
 impl Later {
     pub(super) fn delay(self, deliveries: u64) -> Option<Duration> {
+        let before = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX);
+        let grown = |first: Duration, by: u32, most: Duration| {
+            let grown = by.checked_pow(before).and_then(|by| first.checked_mul(by));
+            grown.unwrap_or(most).min(most)
+        };
         match self {
             Self::Now => None,
             Self::Soon => Some(Duration::from_secs(1)),
+            Self::Elsewhere => Some(grown(ELSEWHERE, 2, MAX_ELSEWHERE)),
             Self::Crowded => {
-                let before = u32::try_from(deliveries.saturating_sub(1)).unwrap_or(u32::MAX);
-                let least = CROWDED * (1 << before.min(CROWDED_DOUBLINGS));
+                let least = grown(CROWDED, 4, MAX_CROWDED);
                 Some(least.mul_f64(1.0 + fastrand::f64()))
             }
         }
@@ -96,13 +106,17 @@ mod tests {
 
     #[test]
     fn for_want_of_room_it_goes_back_for_longer_each_time_but_not_for_ever() {
-        for (deliveries, least) in [(1, 10), (2, 20), (3, 40), (4, 80), (5, 80), (u64::MAX, 80)] {
+        for (deliveries, least) in [(1, 2), (2, 8), (3, 32), (4, 64), (5, 64), (u64::MAX, 64)] {
             let delay = Later::Crowded.delay(deliveries).unwrap().as_secs_f64();
             let least = f64::from(least);
             assert!(
                 (least..=2.0 * least).contains(&delay),
                 "{deliveries}: {delay}"
             );
+        }
+        for (deliveries, delay) in [(1, 1), (2, 2), (5, 16), (u64::MAX, 16)] {
+            let found = Later::Elsewhere.delay(deliveries);
+            assert_eq!(found, Some(Duration::from_secs(delay)), "{deliveries}");
         }
         assert_eq!(Later::Now.delay(9), None);
         assert_eq!(Later::Soon.delay(9), Some(Duration::from_secs(1)));

@@ -142,7 +142,6 @@ async fn who_may_only_ask_cannot_have_an_answer_written_where_it_may_not_write()
     }
     let newest = nats.summary(&js, "api").await.unwrap();
     assert_eq!(newest["check"], summary["check"], "{newest}");
-    assert_eq!(target.hits("/"), 2, "what is asked so is not run either");
     let heard = heard.next().now_or_never();
     assert!(heard.is_none(), "{heard:?}");
 }
