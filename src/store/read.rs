@@ -111,18 +111,6 @@ impl Store {
         Ok(message.map(|message| known(check, message.payload)))
     }
 
-    /// Whether some instance runs `check`: its summary is fresh.
-    ///
-    /// # Errors
-    /// When NATS does not answer.
-    pub async fn is_run(&self, check: &str) -> Result<bool, StoreError> {
-        let now = crate::clock::now();
-        Ok(match self.summary(check).await? {
-            Some(Known::Summary(summary)) => summary.freshness(now) == Freshness::Fresh,
-            _ => false,
-        })
-    }
-
     /// The same, as the stream's leader knows it: in a cluster another server
     /// may answer with the one before.
     ///
@@ -136,6 +124,18 @@ impl Store {
         Ok(body
             .filter(|body| !body.is_empty())
             .map(|body| known(check, body)))
+    }
+
+    /// Whether some instance runs `check`: its summary is fresh.
+    ///
+    /// # Errors
+    /// When NATS does not answer.
+    pub async fn is_run(&self, check: &str) -> Result<bool, StoreError> {
+        let now = crate::clock::now();
+        Ok(match self.summary(check).await? {
+            Some(Known::Summary(summary)) => summary.freshness(now) == Freshness::Fresh,
+            _ => false,
+        })
     }
 
     /// Summaries as they are stored from now on, by whichever instance.

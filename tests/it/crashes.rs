@@ -19,6 +19,14 @@ use crate::support::{
 /// After these the record is there, so that no second probe is made.
 const AFTER_THE_RECORD: [&str; 3] = ["recorded", "stored", "told"];
 
+fn config(nats: &Nats, target: &Target, interval: &str) -> String {
+    format!(
+        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"{interval}\"",
+        nats.url(),
+        target.url("/")
+    )
+}
+
 /// What `check` comes to under `id`, if it is answered now.
 async fn ask(client: &async_nats::Client, id: &str, timeout: Duration) -> Option<Value> {
     let mut headers = HeaderMap::new();
@@ -39,11 +47,7 @@ async fn ask(client: &async_nats::Client, id: &str, timeout: Duration) -> Option
 async fn crash_at(step: &str) {
     let nats = Nats::start().await;
     let target = Target::start().await;
-    let config = format!(
-        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"1h\"",
-        nats.url(),
-        target.url("/")
-    );
+    let config = config(&nats, &target, "1h");
     let mut dying = Daemon::serve_with(&config, &[], &[(trial::CRASH_AT, step)]);
     dying.ready().await;
     let client = nats.client().await;
@@ -106,11 +110,7 @@ async fn recorded(nats: &Nats, id: &str) -> Option<Value> {
 async fn a_request_that_kills_its_workers_is_refused_and_takes_no_other_along() {
     let nats = Nats::start().await;
     let target = Target::start().await;
-    let config = format!(
-        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"365d\"",
-        nats.url(),
-        target.url("/")
-    );
+    let config = config(&nats, &target, "365d");
     let deadly = [
         (trial::CRASH_AT, "delivered poison"),
         (trial::ACK_WAIT, "1000"),
@@ -155,11 +155,7 @@ async fn a_request_that_kills_its_workers_is_refused_and_takes_no_other_along() 
 async fn a_defect_in_a_task_is_told_with_its_name_and_ends_the_daemon_with_an_error() {
     let nats = Nats::start().await;
     let target = Target::start().await;
-    let config = format!(
-        "[nats]\nurl = \"{}\"\n[[check]]\nname = \"api\"\nurl = \"{}\"\ninterval = \"365d\"",
-        nats.url(),
-        target.url("/")
-    );
+    let config = config(&nats, &target, "365d");
     let impatient = (trial::ACK_WAIT, "1000");
     let defect = [(trial::PANIC_AT, "recorded"), impatient];
     let mut daemon = Daemon::serve_with(&config, &[], &defect);

@@ -125,9 +125,11 @@ async fn who_may_only_ask_cannot_have_an_answer_written_where_it_may_not_write()
     .await;
     let js = nats.jetstream().await;
     let summary = nats.summary(&js, "api").await.unwrap();
-    let planted = "supercheck.events.planted";
-    let mut heard = nats.client().await.subscribe(planted).await.unwrap();
-    for reply in ["$KV.supercheck_kv.api", planted] {
+    let (key, planted) = ("$KV.supercheck_kv.api", "supercheck.events.planted");
+    let operator = nats.client().await;
+    let mut heard = operator.subscribe(planted).await.unwrap();
+    let mut stored = operator.subscribe(key).await.unwrap();
+    for reply in [key, planted] {
         for asked in ["supercheck.get", "supercheck.check"] {
             client
                 .publish_with_reply(asked, reply, "api".into())
@@ -142,8 +144,18 @@ async fn who_may_only_ask_cannot_have_an_answer_written_where_it_may_not_write()
     }
     let newest = nats.summary(&js, "api").await.unwrap();
     assert_eq!(newest["check"], summary["check"], "{newest}");
+    operator.flush().await.unwrap();
     let heard = heard.next().now_or_never();
     assert!(heard.is_none(), "{heard:?}");
+    // Each run left a summary, and nothing else came there.
+    let mut summaries = 0;
+    while let Some(Some(message)) = stored.next().now_or_never() {
+        let stored: Value = serde_json::from_slice(&message.payload).unwrap();
+        assert!(stored["run"].is_string(), "{stored}");
+        assert!(stored["response"].is_null(), "a report: {stored}");
+        summaries += 1;
+    }
+    assert!(summaries > 0);
 }
 
 /// How many requests are in the queue.
