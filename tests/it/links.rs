@@ -23,6 +23,8 @@ async fn a_connection_that_is_half_open_is_found_out() {
     let proxy = Proxy::to(nats.port).await;
     let daemon = Daemon::serve(&config(&proxy.url(), &target));
     daemon.ready().await;
+    // Runs begin when what was stored has been read.
+    wait::until("a run", async || (target.hits("/") > 0).then_some(())).await;
     proxy.swallow();
     let away = async || {
         let (code, body) = daemon.readyz().await;
