@@ -41,6 +41,8 @@ const UNKNOWN_DELIVERIES: u64 = 3;
 /// While somebody runs it, it goes back so often, for so long each time.
 const GONE_DELIVERIES: u64 = 12;
 const GONE_DELAY: Duration = Duration::from_secs(5);
+/// What somebody else may have heard is asked for again after this time.
+const UNHEARD_DELAY: Duration = Duration::from_secs(1);
 /// News of a check, or the word that a slot was taken, come within this time,
 /// or it is run without.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -182,24 +184,24 @@ impl Sharing {
         }
     }
 
-    /// Brings what is known of `cell` up to date. A cluster does not answer
-    /// while it has no leader: then what was heard meanwhile must do, as no
-    /// check waits for that.
-    ///
-    /// # Errors
-    /// When NATS cannot be asked.
-    pub async fn catch_up(store: &Store, cell: &Cell) -> Result<(), StoreError> {
+    /// Brings what is known of `cell` up to date. Returns whether NATS told: a
+    /// cluster without a leader refuses to, or does not answer. No check waits
+    /// for that, and what was heard meanwhile must do.
+    pub async fn catch_up(store: &Store, cell: &Cell) -> bool {
         let newest = store.newest_summary(cell.check.name.as_str());
         let patience = cell.check.interval.min(PATIENCE);
-        match tokio::time::timeout(patience, newest).await {
-            Ok(known) => {
-                if let Some(Known::Summary(summary)) = known? {
+        let refused = match tokio::time::timeout(patience, newest).await {
+            Ok(Ok(known)) => {
+                if let Some(Known::Summary(summary)) = known {
                     cell.catch_up(&summary);
                 }
+                return true;
             }
-            Err(_) => tracing::debug!(check = %cell.check.name, "no news of it; it is run"),
-        }
-        Ok(())
+            Ok(Err(error)) => Some(Chain(&error).to_string()),
+            Err(_) => None,
+        };
+        tracing::debug!(check = %cell.check.name, refused, "no news of it");
+        false
     }
 
     async fn handle(&self, slot: Slot) {
@@ -248,8 +250,12 @@ impl Sharing {
         } else {
             Some(self.runner.slots.take(host).ok_or_else(crowded)?)
         };
-        Self::catch_up(&self.store, &cell).await.map_err(again)?;
+        let known = Self::catch_up(&self.store, &cell).await;
         if cell.check.is_push() {
+            if !known {
+                // Another instance may have heard its job.
+                return Err(UNHEARD_DELAY);
+            }
             let due = Timestamp::from_millis(slot.due);
             if let Some(run) = self.runner.silence(&cell, Timestamp::default(), due) {
                 let stored = tokio::time::timeout(STORE_TIMEOUT, run.stored.wait());

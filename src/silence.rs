@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{self, Timestamp},
-    error::Chain,
     runner::{Cell, Runner},
     sharing::Sharing,
     store::{Link, Store},
@@ -93,13 +92,11 @@ impl Listener {
             return tokio::time::sleep(PAUSE).await;
         }
         for cell in due {
-            match Sharing::catch_up(&self.store, &cell).await {
-                Ok(()) => drop(self.runner.silence(&cell, since, clock::now())),
-                Err(error) => {
-                    tracing::debug!(error = %Chain(&error), "no look at what others heard");
-                    return tokio::time::sleep(PAUSE).await;
-                }
+            if !Sharing::catch_up(&self.store, &cell).await {
+                // Others may have heard it.
+                return tokio::time::sleep(PAUSE).await;
             }
+            drop(self.runner.silence(&cell, since, clock::now()));
         }
     }
 }

@@ -231,7 +231,7 @@ impl Worker {
         trial::step("delivered", id.as_str());
         let ad_hoc = cell.check.is_ad_hoc();
         if self.store.settings().shared && !ad_hoc {
-            Sharing::catch_up(&self.store, cell).await?;
+            Sharing::catch_up(&self.store, cell).await;
         }
         let joined = self.runner.join(cell, request.sequence);
         // A run that is cut short drops its waiters.

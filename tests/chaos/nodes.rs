@@ -98,7 +98,7 @@ pub struct Ways(Vec<Vec<Proxy>>);
 impl Ways {
     /// Three nodes, which these may use, and the ways between them.
     pub async fn lay(users: &str) -> (Vec<Nats>, Self) {
-        let ports = Nats::routes();
+        let ports = Nats::routes::<3>();
         let from = || futures_util::future::join_all(ports.map(Proxy::to));
         let ways = [from().await, from().await, from().await];
         let nodes = ways.iter().enumerate().map(|(n, ways)| {

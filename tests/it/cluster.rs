@@ -168,13 +168,24 @@ async fn leader(nats: &Nats, stream: &str) -> Option<String> {
     stream.cached_info().cluster.as_ref()?.leader.clone()
 }
 
-/// The node that leads the queue of slots, as its consumers see it.
-async fn hands_out(nats: &Nats) -> Option<String> {
+/// What the consumer says that hands out slots.
+async fn hands_out(nats: &Nats) -> Option<Value> {
     let client = nats.client().await;
     let subject = "$JS.API.CONSUMER.INFO.SUPERCHECK_SLOTS.runners";
     let answer = client.request(subject, "".into()).await.ok()?;
-    let info: Value = serde_json::from_slice(&answer.payload).ok()?;
-    Some(info["cluster"]["leader"].as_str()?.to_owned())
+    serde_json::from_slice(&answer.payload).ok()
+}
+
+/// How many slots were handed out, and how often.
+async fn handed_out(nats: &Nats) -> [i64; 2] {
+    wait::until("how many slots were handed out", async || {
+        let delivered = &hands_out(nats).await?["delivered"];
+        Some([
+            delivered["stream_seq"].as_i64()?,
+            delivered["consumer_seq"].as_i64()?,
+        ])
+    })
+    .await
 }
 
 /// How long a target of a shared schedule is not asked when the node goes that
@@ -194,7 +205,8 @@ async fn unasked_without_leader_of(lost: &[&str]) -> Duration {
         let leads = lost.contains(&what);
         wait::until(&format!("who leads {what}"), async || {
             let leader = if what == CONSUMER {
-                hands_out(&nodes[0]).await?
+                let info = hands_out(&nodes[0]).await?;
+                info["cluster"]["leader"].as_str()?.to_owned()
             } else {
                 leader(&nodes[0], what).await?
             };
@@ -215,10 +227,15 @@ async fn unasked_without_leader_of(lost: &[&str]) -> Duration {
         (target.hits("/api") > hits + 2).then_some(())
     })
     .await;
-    let (killed, mut last) = (Instant::now(), Instant::now());
-    let (mut hits, mut longest) = (target.hits("/api"), Duration::ZERO);
     nodes[2].kill();
-    while killed.elapsed() < Duration::from_secs(10) {
+    longest_unasked(&target, Duration::from_secs(10)).await
+}
+
+/// How long the target is not asked within this time, at most.
+async fn longest_unasked(target: &Target, within: Duration) -> Duration {
+    let (began, mut last) = (Instant::now(), Instant::now());
+    let (mut hits, mut longest) = (target.hits("/api"), Duration::ZERO);
+    while began.elapsed() < within {
         let now = target.hits("/api");
         if now > hits {
             (hits, last) = (now, Instant::now());
@@ -251,4 +268,56 @@ async fn checks_go_on_while_the_queue_of_slots_has_no_leader() {
 async fn checks_go_on_while_nobody_hands_out_slots() {
     let longest = unasked_without_leader_of(&[CONSUMER]).await;
     assert!(longest < UNASKED, "not asked for {longest:?}");
+}
+
+/// When half of its servers are gone a cluster has no leader and refuses to
+/// answer for any stream, though every stream has a leader of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_go_on_while_the_cluster_has_no_leader() {
+    let ports = Nats::routes::<6>();
+    let routes: Vec<_> = ports[..3]
+        .iter()
+        .map(|port| format!("nats://127.0.0.1:{port}"))
+        .collect();
+    let node = |n: usize| Nats::node(n, ports[n], ports[n], &routes, "");
+    let nodes = futures_util::future::join_all((0..3).map(node)).await;
+    let target = Target::start().await;
+    let shared = format!("{OFTEN}[scheduler]\nmode = \"shared\"\n");
+    let daemon = Daemon::serve(&config(&nodes[0].url(), &target, &shared));
+    daemon.ready().await;
+    let mut others = Vec::new();
+    for n in 3..6 {
+        let joined = node(n).await;
+        wait::until("it has joined the cluster", async || {
+            joined.log().contains("new metadata leader").then_some(())
+        })
+        .await;
+        others.push(joined);
+    }
+    for other in &mut others {
+        other.kill();
+    }
+    let client = nodes[0].client().await;
+    wait::within(
+        Duration::from_secs(60),
+        "the cluster has no leader",
+        async || {
+            let newest = r#"{"last_by_subj":"$KV.supercheck_kv.api"}"#;
+            let asked =
+                client.request(format!("$JS.API.STREAM.MSG.GET.{SUMMARIES}"), newest.into());
+            let answer: Value = serde_json::from_slice(&asked.await.ok()?.payload).ok()?;
+            (answer["error"]["err_code"] == 10008).then_some(())
+        },
+    )
+    .await;
+    let before = handed_out(&nodes[0]).await;
+    let longest = longest_unasked(&target, Duration::from_secs(5)).await;
+    assert!(longest < UNASKED, "not asked for {longest:?}");
+    // Each is run when it is first handed out.
+    let after = handed_out(&nodes[0]).await;
+    let [slots, times] = [0, 1].map(|n| after[n] - before[n]);
+    assert!(
+        slots > 3 && times <= slots + 1,
+        "{slots} handed out {times} times"
+    );
 }

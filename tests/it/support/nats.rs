@@ -61,20 +61,20 @@ impl Nats {
 
     /// Three servers that know each other.
     pub async fn cluster() -> Vec<Self> {
-        let ports = Self::routes();
+        let ports = Self::routes::<3>();
         let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
         let nodes = (0..3).map(|n| Self::node(n, ports[n], ports[n], &routes, ""));
         futures_util::future::join_all(nodes).await
     }
 
-    /// Ports where the three servers of a cluster listen to each other.
-    pub fn routes() -> [u16; 3] {
+    /// Ports where the servers of a cluster listen to each other.
+    pub fn routes<const N: usize>() -> [u16; N] {
         // Kept open together, so that the ports differ, and none of those that
         // the system gives to others meanwhile.
         let free = std::iter::repeat_with(|| fastrand::u16(10_000..32_000));
         let mut listeners = free.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
-        let three = [(); 3].map(|()| listeners.next().unwrap());
-        three.map(|at| at.local_addr().unwrap().port())
+        let kept = [(); N].map(|()| listeners.next().unwrap());
+        kept.map(|at| at.local_addr().unwrap().port())
     }
 
     /// The server `n` of a cluster, which finds the others at `routes` and
