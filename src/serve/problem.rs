@@ -9,6 +9,10 @@ use serde::Serialize;
 
 use crate::request::Refusal;
 
+/// Who is one too many may ask again after this time, in seconds: what goes back
+/// for want of room is taken up again after as long, at the earliest.
+const AGAIN_AFTER: HeaderValue = HeaderValue::from_static("2");
+
 /// A problem, on its way to whoever asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -114,6 +118,10 @@ impl IntoResponse for Problem {
             (header::CACHE_CONTROL, "no-store"),
         ];
         let mut response = (status, head, body).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, AGAIN_AFTER);
+        }
         if let Some(challenge) = self.challenge {
             let value = HeaderValue::from_static(challenge);
             response

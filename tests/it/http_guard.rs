@@ -310,8 +310,9 @@ async fn connections_and_followers_have_a_bound() {
         assert_eq!(follower.status(), 200);
         followers.push(follower);
     }
-    let (status, _, problem) = read(scene.client.get(format!("{}/live", scene.url))).await;
+    let (status, headers, problem) = read(scene.client.get(format!("{}/live", scene.url))).await;
     assert_eq!(status, 429, "{problem}");
+    assert_eq!(headers["retry-after"], "2");
     let events = format!("{}/api/v1/events", scene.url);
     assert_eq!(read(scene.client.get(&events)).await.0, 429);
     // Who goes leaves his place to another.
