@@ -98,13 +98,18 @@ struct Kept {
     bare: u64,
 }
 
+/// The run with its report, or the JSON of its summary alone.
+#[derive(Debug)]
+enum What {
+    Whole(Arc<Run>),
+    Bare(Bytes),
+}
+
 /// What is to be stored of a run.
 #[derive(Debug)]
 struct Waiting {
     check: CheckName,
-    summary: Bytes,
-    /// The run with its report, unless the summary alone is kept.
-    whole: Option<Arc<Run>>,
+    what: What,
     /// The newest run that failed and is not stored: this one, or an earlier.
     failure: Option<Arc<Run>>,
     /// Where its report is put.
@@ -122,8 +127,7 @@ impl Recorder {
     pub fn offer(&self, run: &Arc<Run>) {
         self.lock().put(Waiting {
             check: run.check.name.clone(),
-            summary: run.encoded.summary(),
-            whole: Some(Arc::clone(run)),
+            what: What::Whole(Arc::clone(run)),
             failure: run.fails().then(|| Arc::clone(run)),
             second: false,
             run: run.id().to_owned(),
@@ -205,7 +209,10 @@ impl Kept {
         } else if !self.under_way.contains(&check) {
             self.order.push_back(check.clone());
         }
-        if self.bytes + new.size() > MAX_KEPT && new.whole.take().is_some() {
+        if self.bytes + new.size() > MAX_KEPT
+            && let What::Whole(run) = &new.what
+        {
+            new.what = What::Bare(run.encoded().summary());
             self.bare += 1;
         }
         if self.bytes + new.size() > MAX_KEPT {
@@ -255,13 +262,24 @@ impl Waiting {
     }
 
     fn size(&self) -> usize {
-        let size = |run: &Arc<Run>| run.encoded.report.len();
-        let failure = match (&self.failure, &self.whole) {
-            // It is kept once.
-            (Some(failure), Some(whole)) if Arc::ptr_eq(failure, whole) => 0,
-            (failure, _) => failure.as_ref().map_or(0, size),
-        };
-        failure + self.whole.as_ref().map_or(0, size)
+        let whole = self.whole();
+        // It is kept once.
+        let failure = self
+            .failure
+            .as_ref()
+            .filter(|failure| whole.is_none_or(|whole| !Arc::ptr_eq(failure, whole)));
+        [whole, failure]
+            .into_iter()
+            .flatten()
+            .map(|run| run.size())
+            .sum()
+    }
+
+    const fn whole(&self) -> Option<&Arc<Run>> {
+        match &self.what {
+            What::Whole(run) => Some(run),
+            What::Bare(_) => None,
+        }
     }
 }
 
@@ -351,27 +369,38 @@ fn retry(result: &Result<(), StoreError>) -> bool {
 }
 
 fn record(store: &Store, waiting: &Waiting) -> Record {
+    let (summary, whole) = match &waiting.what {
+        What::Bare(summary) => (summary.clone(), None),
+        What::Whole(run) => {
+            let encoded = run.encoded();
+            (encoded.summary(), Some((run, encoded.report)))
+        }
+    };
     let now = clock::now();
-    let fresh = |run: &&Arc<Run>| store.is_fresh(run.summary.checked_at, now);
-    let object = waiting.whole.as_ref().filter(fresh).and_then(|run| {
+    let object = whole.as_ref().and_then(|(run, report)| {
+        if !store.is_fresh(run.summary.checked_at, now) {
+            return None;
+        }
         let body = match store.settings().object_content {
-            ObjectContent::Report => Some(run.encoded.report.clone()),
-            ObjectContent::Document => run.document(),
+            ObjectContent::Report => report.clone(),
+            ObjectContent::Document => run.document()?,
         };
-        body.map(|body| Object {
-            name: run.check.object.to_string(),
-            body,
-        })
+        let name = run.check.object.to_string();
+        Some(Object { name, body })
+    });
+    let failure = waiting.failure.as_ref().map(|failed| Failure {
+        report: match &whole {
+            Some((run, report)) if Arc::ptr_eq(run, failed) => report.clone(),
+            Some(_) | None => failed.encoded().report,
+        },
+        second: waiting.second,
     });
     Record {
         check: waiting.check.to_string(),
-        summary: waiting.summary.clone(),
+        summary,
         run: waiting.run.clone(),
         object,
-        failure: waiting.failure.as_ref().map(|run| Failure {
-            report: run.encoded.report.clone(),
-            second: waiting.second,
-        }),
+        failure,
     }
 }
 

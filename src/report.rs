@@ -174,8 +174,8 @@ pub struct Details {
     pub supercheck: Maker,
 }
 
-/// A report and its summary in their wire form, encoded once: the summary is
-/// how the report begins.
+/// A report and its summary in their wire form: the summary is how the report
+/// begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The report's JSON.
@@ -185,8 +185,22 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// A report of which the first `head` bytes are its summary, unclosed.
-    pub const fn new(report: Bytes, head: usize) -> Self {
+    /// Puts a report together of its summary and the JSON of its details. The
+    /// object opens with the summary's keys, so the summary is written once.
+    pub fn new(summary: &Summary, details: &[u8]) -> Self {
+        /// Enough for a usual summary.
+        const ROOM: usize = 1024;
+        let mut report = Vec::with_capacity(ROOM + details.len());
+        // Neither memory nor string keys refuse to be written.
+        drop(serde_json::to_writer(&mut report, summary));
+        report.pop();
+        let head = report.len();
+        report.extend_from_slice(details);
+        // Where the details' object opens, the summary's goes on.
+        if let Some(brace) = report.get_mut(head) {
+            *brace = b',';
+        }
+        let report = report.into();
         Self { report, head }
     }
 
@@ -196,21 +210,6 @@ impl Encoded {
         [head, b"}"].concat().into()
     }
 
-    /// What the report says beyond the summary.
-    ///
-    /// # Errors
-    /// Never for a report made by this program.
-    pub fn details(&self) -> serde_json::Result<Details> {
-        serde_json::from_slice(&self.report)
-    }
-
-    /// The answer's body as it stands in the report.
-    pub fn body(&self) -> Option<Bytes> {
-        let shown: Shown<'_> = serde_json::from_slice(&self.report).ok()?;
-        let body = shown.response?.body.get();
-        Some(self.report.slice_ref(body.as_bytes()))
-    }
-
     /// The report in at most `limit` bytes: as much of the body as fits, as
     /// text, marked by `body_cut`.
     pub fn within(&self, limit: usize) -> Bytes {
@@ -218,7 +217,7 @@ impl Encoded {
         if self.report.len() <= limit {
             return self.report.clone();
         }
-        let Some(body) = self.body() else {
+        let Some(body) = body(&self.report) else {
             return self.report.clone();
         };
         // A character may take six bytes in JSON, and the quotes are two.
@@ -237,7 +236,13 @@ impl Encoded {
     }
 }
 
-/// The body in an encoded report.
+/// The answer's body as it stands in the JSON of a report, or of its details.
+pub fn body(json: &Bytes) -> Option<Bytes> {
+    let shown: Shown<'_> = serde_json::from_slice(json).ok()?;
+    let body = shown.response?.body.get();
+    Some(json.slice_ref(body.as_bytes()))
+}
+
 #[derive(Deserialize)]
 struct Shown<'a> {
     #[serde(borrow)]
@@ -250,27 +255,18 @@ struct ShownBody<'a> {
     body: &'a RawValue,
 }
 
-impl Report {
-    /// Writes the JSON of both. The report's object opens with the summary's
-    /// keys, so the summary is written once and serves as its beginning.
+impl Details {
+    /// Their JSON, which [`Encoded::new`] makes a report of.
     ///
     /// # Errors
     /// Never for a report made by this program: every map has string keys.
-    pub fn encode(&self) -> serde_json::Result<Encoded> {
-        /// Enough for a usual report.
+    pub fn encode(&self) -> serde_json::Result<Bytes> {
+        /// Enough for those of a usual report.
         const ROOM: usize = 4096;
-        let mut report = Vec::with_capacity(ROOM);
-        serde_json::to_writer(&mut report, &self.summary)?;
-        report.pop();
-        let head = report.len();
-        serde_json::to_writer(&mut report, &self.details)?;
-        // Where the details' object opens, the summary's goes on.
-        if let Some(brace) = report.get_mut(head) {
-            *brace = b',';
-        }
+        let mut details = Vec::with_capacity(ROOM);
+        serde_json::to_writer(&mut details, self)?;
         // Of its own size: many are kept.
-        let report = Bytes::copy_from_slice(&report);
-        Ok(Encoded { report, head })
+        Ok(Bytes::copy_from_slice(&details))
     }
 }
 

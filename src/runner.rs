@@ -356,7 +356,8 @@ impl Runner {
         if let Some(flight) = &mut cell.lock().flight {
             flight.answers = Some(self.known.load(Ordering::SeqCst));
         }
-        Some(see(&self.prober, &cell.check, &cell.judge).await)
+        // Apart from the run, so that the many that wait are small.
+        Some(Box::pin(see(&self.prober, &cell.check, &cell.judge)).await)
     }
 
     /// Makes a run of what was seen.
@@ -387,9 +388,8 @@ impl Runner {
             ..Making::new(trigger, &self.instance, nuid::next().to_string())
         };
         let report = write_up(&cell.check, &observation, judgement, standing, making);
-        match report.encode() {
-            Ok(encoded) => {
-                let run = Arc::new(Run::new(Arc::clone(&cell.check), report, encoded));
+        match Run::new(Arc::clone(&cell.check), report).map(Arc::new) {
+            Ok(run) => {
                 if !cell.check.is_ad_hoc() {
                     self.announcer.notice(&run, before);
                 }

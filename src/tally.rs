@@ -48,11 +48,12 @@ pub struct Durations {
     micros: AtomicU64,
 }
 
-/// Durations by size, at one moment.
+/// Durations by size, at one moment; of one check, whose runs are few, counted
+/// in less room.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spread {
+pub struct Spread<N = u64> {
     /// How many fell into each bucket of [`BOUNDS`], and beyond.
-    pub buckets: [u64; BOUNDS.len() + 1],
+    pub buckets: [N; BOUNDS.len() + 1],
     /// All of them together, in seconds.
     pub sum: f64,
 }
@@ -79,13 +80,23 @@ impl Durations {
     }
 }
 
-impl Spread {
+impl Spread<u32> {
     /// Counts `duration` once.
     pub fn note(&mut self, duration: Duration) {
         if let Some(count) = self.buckets.get_mut(bucket(duration)) {
             *count += 1;
         }
         self.sum += duration.as_secs_f64();
+    }
+}
+
+impl<N: Copy + Into<u64>> Spread<N> {
+    /// The same in more room.
+    pub fn wide(&self) -> Spread {
+        Spread {
+            buckets: self.buckets.map(Into::into),
+            sum: self.sum,
+        }
     }
 }
 

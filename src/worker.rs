@@ -244,7 +244,7 @@ impl Worker {
             Recorded::Made if ad_hoc => {
                 let object = write::Object {
                     name: run.check.object.to_string(),
-                    body: run.encoded.report.clone(),
+                    body: run.encoded().report,
                 };
                 let checked_at = run.summary.checked_at;
                 self.store_visit(object, checked_at).await?;

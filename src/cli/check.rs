@@ -20,7 +20,7 @@ use crate::{
     near::nearest,
     observation::Observation,
     probe::{Prober, ProberSettings},
-    report::{Component, Document, Expectation, FailedAttempt, Status, Trigger, millis},
+    report::{Component, Document, Encoded, Expectation, FailedAttempt, Status, Trigger, millis},
     runner,
     verdict::{
         Judge, Judgement,
@@ -267,9 +267,10 @@ fn json(outcomes: Vec<Outcome>) -> Result<String, Failure> {
             failed_attempts: failed,
             ..Making::new(Trigger::Request, &instance, run)
         };
-        let encoded = write_up(&check, &observation, judgement, standing, making)
-            .encode()
-            .map_err(|error| Failure::new(Exit::Bug, error))?;
+        let report = write_up(&check, &observation, judgement, standing, making);
+        let details = report.details.encode();
+        let details = details.map_err(|error| Failure::new(Exit::Bug, error))?;
+        let encoded = Encoded::new(&report.summary, &details);
         text.push_str(&String::from_utf8_lossy(&encoded.report));
         text.push('\n');
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     check::Check,
     probe::tests::check,
-    report::{Details, Encoded, Maker, PhasesMs, Report, Status, Summary, Trigger, Verdict},
+    report::{Status, Summary, Trigger, Verdict},
 };
 
 /// A run of `name` that passed, and whose report is `size` bytes long.
@@ -45,34 +45,13 @@ fn judged(name: &str, size: usize, verdict: Verdict) -> Arc<Run> {
         instance: "".into(),
         run: String::new(),
     };
-    let details = Details {
-        phases_ms: PhasesMs::default(),
-        attempts: 1,
-        failed_attempts: Vec::new(),
-        response: None,
-        document: None,
-        expectations: Vec::new(),
-        certificate: None,
-        reached: None,
-        request: None,
-        supercheck: Maker::this(),
-    };
     let check: Check = check(name, "http://localhost/");
-    let mut report = name.as_bytes().to_vec();
-    report.resize(size, 0);
-    let encoded = Encoded::new(report.into(), name.len());
-    Arc::new(Run::new(
-        Arc::new(check),
-        Report { summary, details },
-        encoded,
-    ))
+    let details = vec![b' '; size].into();
+    Arc::new(Run::of(Arc::new(check), summary, details, false))
 }
 
 fn is(waiting: &Waiting, run: &Arc<Run>) -> bool {
-    waiting
-        .whole
-        .as_ref()
-        .is_some_and(|kept| Arc::ptr_eq(kept, run))
+    waiting.whole().is_some_and(|kept| Arc::ptr_eq(kept, run))
 }
 
 #[test]
@@ -117,8 +96,12 @@ fn beyond_the_bound_summaries_are_kept_without_their_reports() {
     let kept: Vec<_> = std::iter::from_fn(|| recorder.take()).collect();
     let names: Vec<_> = kept.iter().map(|kept| kept.check.as_str()).collect();
     assert_eq!(names, ["b", "c", "d", "e", "f"]);
-    assert_eq!(kept[3].summary, "e}");
-    assert!(kept[3].whole.is_none() && is(&kept[4], &newer));
+    let What::Bare(summary) = &kept[3].what else {
+        panic!("it is not whole");
+    };
+    let summary: Summary = serde_json::from_slice(summary).unwrap();
+    assert_eq!(summary, last.summary);
+    assert!(is(&kept[4], &newer));
     for kept in kept {
         recorder.settle(kept, true);
     }

@@ -17,16 +17,18 @@ use crate::{
 /// So many runs of each check are kept; a newer one takes the oldest's place.
 pub const MAX_RECENT: usize = 30;
 
-/// A run in brief.
+/// A run in brief, in eight bytes: many are kept.
+///
+/// From the lowest bit up: its latency in microseconds, 15 bits of it and, in 5
+/// more, how many bits were cut off below them; its verdict, 2 bits; when it
+/// began, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Brief {
-    /// When it began to probe.
-    pub checked_at: Timestamp,
-    /// How it was judged.
-    pub verdict: Verdict,
-    /// How long the probe took, in microseconds, an hour at most: many are kept.
-    latency_us: u32,
-}
+pub struct Brief(u64);
+
+const MANTISSA: u32 = 15;
+const EXPONENT: u32 = 5;
+const LATENCY: u32 = MANTISSA + EXPONENT;
+const VERDICT: u32 = 2;
 
 impl Brief {
     /// The run that `summary` tells of.
@@ -34,24 +36,45 @@ impl Brief {
         Self::new(summary.checked_at, summary.verdict, summary.latency_ms)
     }
 
-    /// A run whose probe took so many milliseconds.
+    /// A run whose probe took so many milliseconds, an hour at most.
     pub fn new(checked_at: Timestamp, verdict: Verdict, latency_ms: f64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "what is beyond becomes the least or the most"
         )]
-        let latency_us = (latency_ms * 1000.0).round() as u32;
-        Self {
-            checked_at,
-            verdict,
-            latency_us,
+        let micros = (latency_ms * 1000.0).round() as u32;
+        let cut = (u32::BITS - micros.leading_zeros()).saturating_sub(MANTISSA);
+        let latency = u64::from(micros >> cut << EXPONENT | cut);
+        let verdict = match verdict {
+            Verdict::Pass => 0,
+            Verdict::Warn => 1,
+            Verdict::Fail => 2,
+        };
+        // Enough for times up to the year 2109.
+        let at = checked_at.as_millis().min(u64::MAX >> (LATENCY + VERDICT));
+        Self(at << (LATENCY + VERDICT) | verdict << LATENCY | latency)
+    }
+
+    /// When it began to probe.
+    pub const fn checked_at(self) -> Timestamp {
+        Timestamp::from_millis(self.0 >> (LATENCY + VERDICT))
+    }
+
+    /// How it was judged.
+    pub const fn verdict(self) -> Verdict {
+        match self.0 >> LATENCY & 3 {
+            0 => Verdict::Pass,
+            1 => Verdict::Warn,
+            _ => Verdict::Fail,
         }
     }
 
-    /// How long the probe took, in milliseconds.
-    pub fn latency_ms(&self) -> f64 {
-        f64::from(self.latency_us) / 1000.0
+    /// How long the probe took, in milliseconds, to one part in 16,000.
+    pub fn latency_ms(self) -> f64 {
+        let low = |bits: u32| self.0 & ((1 << bits) - 1);
+        let micros = low(LATENCY) >> EXPONENT << low(EXPONENT);
+        std::time::Duration::from_micros(micros).as_secs_f64() * 1000.0
     }
 }
 
@@ -67,13 +90,13 @@ pub struct Recent {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
     /// Runs that passed.
-    pub pass: u64,
+    pub pass: u32,
     /// Runs that warned.
-    pub warn: u64,
+    pub warn: u32,
     /// Runs that failed.
-    pub fail: u64,
+    pub fail: u32,
     /// How long their probes took.
-    pub latency: Spread,
+    pub latency: Spread<u32>,
 }
 
 impl Recent {
@@ -94,7 +117,7 @@ impl Recent {
     /// Takes note of a run, whoever ran it; an older one than the newest is
     /// passed over.
     pub fn saw(&mut self, summary: &Summary) {
-        let newest = self.runs.back().map(|run| run.checked_at);
+        let newest = self.runs.back().map(|run| run.checked_at());
         if newest.is_some_and(|newest| newest >= summary.checked_at) {
             return;
         }
@@ -120,11 +143,11 @@ impl Recent {
     /// Takes in runs from before those that are known, oldest first.
     fn recall(&mut self, past: &VecDeque<Brief>) {
         for run in past.iter().rev() {
-            let oldest = self.runs.front().map(|run| run.checked_at);
+            let oldest = self.runs.front().map(|run| run.checked_at());
             if self.runs.len() == MAX_RECENT {
                 return;
             }
-            if oldest.is_none_or(|oldest| run.checked_at < oldest) {
+            if oldest.is_none_or(|oldest| run.checked_at() < oldest) {
                 self.runs.push_front(*run);
             }
         }
@@ -205,11 +228,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_in_brief_is_as_it_was() {
+        let now = crate::clock::now();
+        for verdict in [Verdict::Pass, Verdict::Warn, Verdict::Fail] {
+            for latency in [0.0, 0.001, 7.787, 32.767, 250.5, 30_000.0, 3_600_000.0] {
+                let brief = Brief::new(now, verdict, latency);
+                assert_eq!((brief.checked_at(), brief.verdict()), (now, verdict));
+                let off = (brief.latency_ms() - latency).abs();
+                let at_most = if latency < 32.768 {
+                    1e-9
+                } else {
+                    latency / 16_000.0
+                };
+                assert!(off <= at_most, "{latency} became {}", brief.latency_ms());
+            }
+        }
+    }
+
+    #[test]
     fn what_is_recalled_stands_before_what_is_known() {
         let times = |recent: &Recent| -> Vec<u64> {
             recent
                 .runs()
-                .map(|run| run.checked_at.as_millis())
+                .map(|run| run.checked_at().as_millis())
                 .collect()
         };
         let mut recent = Recent::default();

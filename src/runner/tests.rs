@@ -119,7 +119,7 @@ async fn a_target_that_is_down_is_a_report_too() {
     let run = cell.latest().unwrap();
     assert_eq!(run.summary.verdict, Verdict::Fail);
     assert_eq!(run.summary.message, "connection refused");
-    assert!(run.encoded.body().is_none());
+    assert!(run.body().is_none());
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn a_run_asks_again_until_an_attempt_does_not_fail() {
         let summary = &run.summary;
         assert_eq!(target.requests().len(), attempts);
         assert_eq!((summary.verdict, summary.consecutive), (verdict, 1));
-        let json: serde_json::Value = serde_json::from_slice(&run.encoded.report).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&run.encoded().report).unwrap();
         assert_eq!(json["attempts"], attempts);
         let failed = json["failed_attempts"].as_array();
         assert_eq!(failed.map_or(0, Vec::len), attempts - 1);

@@ -56,8 +56,8 @@ pub async fn check(
     let (lease, recent) = cell.look(|summary, recent| {
         let runs = recent.runs().map(|run| {
             json!({
-                "checked_at": run.checked_at,
-                "verdict": run.verdict,
+                "checked_at": run.checked_at(),
+                "verdict": run.verdict(),
                 "latency_ms": run.latency_ms(),
             })
         });
@@ -83,13 +83,7 @@ pub async fn report(
         && newest.as_ref().is_some_and(|newest| newest.run == run.id())
     {
         let lease = Lease::of(Some(&run.summary));
-        return Ok(answer(
-            &headers,
-            run.encoded.report.clone(),
-            JSON,
-            lease,
-            now,
-        ));
+        return Ok(answer(&headers, run.encoded().report, JSON, lease, now));
     }
     // An earlier daemon or another instance may have left one.
     let store = &face.desk().store;

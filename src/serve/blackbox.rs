@@ -118,7 +118,7 @@ fn summary(page: &mut Exposition, newest: &Summary, now: Timestamp) {
 }
 
 fn details(page: &mut Exposition, run: &Run) {
-    let Ok(details) = run.encoded.details() else {
+    let Ok(details) = run.details() else {
         return;
     };
     let phases = details.phases_ms;

@@ -157,10 +157,10 @@ mod tests {
         page.metric("runs", Kind::Counter, "Runs.");
         page.sample(&[("check", "a\"\\\nb")], 3);
         page.metric("lag_seconds", Kind::Histogram, "Lag.");
-        let mut spread = Spread::default();
+        let mut spread = Spread::<u32>::default();
         spread.note(Duration::from_millis(2));
         spread.note(Duration::from_secs(60));
-        page.spread(&[], &spread);
+        page.spread(&[], &spread.wide());
         page.finish()
     }
 

@@ -177,12 +177,12 @@ fn counted(page: &mut Exposition, seen: &[Seen]) {
             "How long the probes of a check took.",
         );
         for one in seen {
-            page.spread(&[("check", one.name())], &one.counts.latency);
+            page.spread(&[("check", one.name())], &one.counts.latency.wide());
         }
     }
     let mut all = Spread::default();
     for one in seen {
-        let latency = &one.counts.latency;
+        let latency = one.counts.latency.wide();
         for (sum, n) in all.buckets.iter_mut().zip(&latency.buckets) {
             *sum += n;
         }

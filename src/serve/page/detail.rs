@@ -120,7 +120,7 @@ pub fn html(face: &Face, cell: &Arc<Cell>, now: Timestamp) -> String {
         Some(_) | None => String::new(),
     };
     let latest = cell.latest();
-    let details = latest.and_then(|run| run.encoded.details().ok());
+    let details = latest.and_then(|run| run.details().ok());
     let document = details
         .as_ref()
         .and_then(|details| details.document.as_ref());
@@ -274,7 +274,7 @@ pub fn report(cell: &Cell) -> String {
     let Some(run) = cell.latest() else {
         return "There is no report in this daemon's memory yet.".to_owned();
     };
-    let json = &run.encoded.report;
+    let json = &run.encoded().report;
     if json.len() > MAX_REPORT {
         return format!("The report has {} bytes; see the API.", json.len());
     }

@@ -76,12 +76,12 @@ pub fn bars<'a>(runs: impl ExactSizeIterator<Item = &'a Brief>) -> Vec<Bar> {
     let first = MAX_RECENT.saturating_sub(runs.len());
     for (place, run) in (first..).zip(runs) {
         let [pass, warn, fail] = &mut paths;
-        let path = match run.verdict {
+        let path = match run.verdict() {
             Verdict::Pass => pass,
             Verdict::Warn => warn,
             Verdict::Fail => fail,
         };
-        outline(path, place, run.verdict);
+        outline(path, place, run.verdict());
     }
     let verdicts = [Verdict::Pass, Verdict::Warn, Verdict::Fail];
     verdicts
@@ -102,14 +102,14 @@ pub fn single_bars<'a>(runs: impl ExactSizeIterator<Item = &'a Brief>) -> Vec<Ba
     let first = MAX_RECENT.saturating_sub(runs.len());
     let bar = |(place, run): (usize, &Brief)| {
         let mut path = String::new();
-        outline(&mut path, place, run.verdict);
+        outline(&mut path, place, run.verdict());
         Bar {
-            class: run.verdict.as_str(),
+            class: run.verdict().as_str(),
             path,
             told: format!(
                 "{} at {}, {}",
-                run.verdict,
-                run.checked_at,
+                run.verdict(),
+                run.checked_at(),
                 latency(run.latency_ms())
             ),
         }
@@ -122,7 +122,7 @@ pub fn told<'a>(runs: impl ExactSizeIterator<Item = &'a Brief>) -> String {
     let all = runs.len();
     let (mut warn, mut fail) = (0, 0);
     for run in runs {
-        match run.verdict {
+        match run.verdict() {
             Verdict::Pass => {}
             Verdict::Warn => warn += 1,
             Verdict::Fail => fail += 1,
