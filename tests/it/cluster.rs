@@ -279,7 +279,8 @@ async fn checks_go_on_while_the_cluster_has_no_leader() {
         .iter()
         .map(|port| format!("nats://127.0.0.1:{port}"))
         .collect();
-    let node = |n: usize| Nats::node(n, ports[n], ports[n], &routes, "");
+    let monitored = "http: \"127.0.0.1:-1\"\n";
+    let node = |n: usize| Nats::node(n, ports[n], ports[n], &routes, monitored);
     let nodes = futures_util::future::join_all((0..3).map(node)).await;
     let target = Target::start().await;
     let shared = format!("{OFTEN}[scheduler]\nmode = \"shared\"\n");
@@ -287,12 +288,14 @@ async fn checks_go_on_while_the_cluster_has_no_leader() {
     daemon.ready().await;
     let mut others = Vec::new();
     for n in 3..6 {
-        let joined = node(n).await;
-        wait::until("it has joined the cluster", async || {
-            joined.log().contains("new metadata leader").then_some(())
+        others.push(node(n).await);
+        wait::until("it belongs to the cluster", async || {
+            let url = format!("{}/jsz", nodes[0].monitoring());
+            let told = reqwest::get(url).await.ok()?.text().await.ok()?;
+            let told: Value = serde_json::from_str(&told).ok()?;
+            (told["meta_cluster"]["cluster_size"] == n + 1).then_some(())
         })
         .await;
-        others.push(joined);
     }
     for other in &mut others {
         other.kill();

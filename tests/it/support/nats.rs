@@ -97,11 +97,7 @@ impl Nats {
             port: 0,
         };
         // The system picks the port; the server writes it down.
-        let binary = nats.binary.file_name().unwrap().to_string_lossy();
-        let ports = nats
-            .home
-            .path()
-            .join(format!("{binary}_{}.ports", nats.child.id()));
+        let ports = nats.ports();
         nats.port = wait::until("the server's port", async || {
             let text = fs::read_to_string(&ports).ok()?;
             let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -109,6 +105,20 @@ impl Nats {
         })
         .await;
         nats
+    }
+
+    /// Where it tells of itself over HTTP, if it is configured to.
+    pub fn monitoring(&self) -> String {
+        let ports: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(self.ports()).unwrap()).unwrap();
+        ports["monitoring"][0].as_str().unwrap().to_owned()
+    }
+
+    /// The file where the server writes down its ports.
+    fn ports(&self) -> PathBuf {
+        let binary = self.binary.file_name().unwrap().to_string_lossy();
+        let file = format!("{binary}_{}.ports", self.child.id());
+        self.home.path().join(file)
     }
 
     /// Its URL.
