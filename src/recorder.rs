@@ -212,7 +212,7 @@ impl Kept {
         if self.bytes + new.size() > MAX_KEPT
             && let What::Whole(run) = &new.what
         {
-            new.what = What::Bare(run.encoded().summary());
+            new.what = What::Bare(run.encoded_summary());
             self.bare += 1;
         }
         if self.bytes + new.size() > MAX_KEPT {

@@ -17,17 +17,29 @@ pub struct Run {
     pub check: Arc<Check>,
     /// What its record says in short.
     pub summary: Summary,
-    /// The JSON of the rest: the newest run of each check is kept, and its
-    /// report is put together when somebody wants it.
-    details: Bytes,
+    json: Json,
     /// Set when it is stored, or a newer run of its check took its place.
     pub stored: Arc<SetOnce<()>>,
     /// Set when its answer is kept for those who ask again.
     pub kept: OnceCell<()>,
-    cut: OnceLock<Bytes>,
+    /// Its answer where the whole is too long, and the limit that it was cut to.
+    cut: OnceLock<Box<(usize, Bytes)>>,
     /// Whether the target sent JSON.
-    json: bool,
+    has_document: bool,
 }
+
+/// The JSON of a record. The newest run of each check is kept, and most reports
+/// are short: those are put together when somebody wants them.
+#[derive(Debug)]
+enum Json {
+    /// What the record says beyond the summary.
+    Details(Bytes),
+    /// All of a long one, which whoever wants it shares.
+    Whole(Encoded),
+}
+
+/// Of this length details are long.
+const LONG: usize = 16 << 10;
 
 impl Run {
     /// A run that has just ended.
@@ -36,21 +48,26 @@ impl Run {
     /// As [`Details::encode`].
     pub fn new(check: Arc<Check>, report: Report) -> serde_json::Result<Self> {
         let details = report.details.encode()?;
-        let json = report.details.response.is_some_and(|shown| shown.json);
-        Ok(Self::of(check, report.summary, details, json))
+        let has_document = report.details.response.is_some_and(|shown| shown.json);
+        Ok(Self::of(check, report.summary, details, has_document))
     }
 
     /// A run with the JSON of its details, which show the target's own JSON or
     /// none.
-    pub fn of(check: Arc<Check>, summary: Summary, details: Bytes, json: bool) -> Self {
+    pub fn of(check: Arc<Check>, summary: Summary, details: Bytes, has_document: bool) -> Self {
+        let json = if details.len() < LONG {
+            Json::Details(details)
+        } else {
+            Json::Whole(Encoded::new(&summary, &details))
+        };
         Self {
             check,
             summary,
-            details,
+            json,
             stored: Arc::default(),
             kept: OnceCell::new(),
             cut: OnceLock::new(),
-            json,
+            has_document,
         }
     }
 
@@ -66,7 +83,24 @@ impl Run {
 
     /// Its record as JSON.
     pub fn encoded(&self) -> Encoded {
-        Encoded::new(&self.summary, &self.details)
+        match &self.json {
+            Json::Details(details) => Encoded::new(&self.summary, details),
+            Json::Whole(encoded) => encoded.clone(),
+        }
+    }
+
+    /// Its summary as JSON.
+    pub fn encoded_summary(&self) -> Bytes {
+        let summary = serde_json::to_vec(&self.summary);
+        summary.unwrap_or_default().into()
+    }
+
+    /// JSON that holds its details.
+    const fn json(&self) -> &Bytes {
+        match &self.json {
+            Json::Details(details) => details,
+            Json::Whole(encoded) => &encoded.report,
+        }
     }
 
     /// What its record says beyond the summary.
@@ -74,33 +108,35 @@ impl Run {
     /// # Errors
     /// Never for a report made by this program.
     pub fn details(&self) -> serde_json::Result<Details> {
-        serde_json::from_slice(&self.details)
+        serde_json::from_slice(self.json())
     }
 
     /// About how many bytes it takes in memory.
     pub const fn size(&self) -> usize {
-        self.details.len()
+        self.json().len()
     }
 
     /// The report in at most `limit` bytes: a longer body is cut, and marked so.
     pub fn answer(&self, limit: usize) -> Bytes {
-        if let Some(cut) = self.cut.get() {
-            return cut.clone();
-        }
         let encoded = self.encoded();
         if encoded.report.len() <= limit {
             return encoded.report;
         }
-        self.cut.get_or_init(|| encoded.within(limit)).clone()
+        let cut = || Box::new((limit, encoded.within(limit)));
+        match &**self.cut.get_or_init(cut) {
+            (to, cut) if *to == limit => cut.clone(),
+            // Another server takes more, or less.
+            _ => encoded.within(limit),
+        }
     }
 
     /// The answer's body as its record shows it.
     pub fn body(&self) -> Option<Bytes> {
-        report::body(&self.details)
+        report::body(self.json())
     }
 
     /// The target's own JSON, byte for byte, when it sent some.
     pub fn document(&self) -> Option<Bytes> {
-        self.json.then(|| self.body())?
+        self.has_document.then(|| self.body())?
     }
 }

@@ -44,7 +44,7 @@ const GONE_DELAY: Duration = Duration::from_secs(5);
 /// What somebody else may have heard is asked for again after this time.
 const UNHEARD_DELAY: Duration = Duration::from_secs(1);
 /// News of a check, or the word that a slot was taken, come within this time,
-/// or it is run without.
+/// or it is run without; whether a job is silent is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The silence of the queue lasts so long before what is due is run without it.
 const UNSERVED: Duration = Duration::from_millis(500);
@@ -189,7 +189,11 @@ impl Sharing {
     /// for that, and what was heard meanwhile must do.
     pub async fn catch_up(store: &Store, cell: &Cell) -> bool {
         let newest = store.newest_summary(cell.check.name.as_str());
-        let patience = cell.check.interval.min(PATIENCE);
+        let patience = if cell.check.is_push() {
+            PATIENCE
+        } else {
+            cell.check.interval.min(PATIENCE)
+        };
         let refused = match tokio::time::timeout(patience, newest).await {
             Ok(Ok(known)) => {
                 if let Some(Known::Summary(summary)) = known {

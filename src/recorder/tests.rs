@@ -11,7 +11,7 @@ use crate::{
     report::{Status, Summary, Trigger, Verdict},
 };
 
-/// A run of `name` that passed, and whose report is `size` bytes long.
+/// A run of `name` that passed, and whose details are `size` bytes long.
 fn run(name: &str, size: usize) -> Arc<Run> {
     judged(name, size, Verdict::Pass)
 }
@@ -71,13 +71,15 @@ fn the_newest_run_of_each_check_is_kept_and_the_longest_waiting_goes_first() {
 
 #[test]
 fn beyond_the_bound_summaries_are_kept_without_their_reports() {
-    const PART: usize = MAX_KEPT / 4;
+    // With its summary no more than a fourth.
+    const PART: usize = MAX_KEPT / 4 - 1024;
     let recorder = Recorder::default();
     let runs: Vec<_> = ('a'..='e').map(|c| run(&c.to_string(), PART)).collect();
     for run in &runs {
         recorder.offer(run);
     }
-    assert_eq!(recorder.lock().bytes, MAX_KEPT);
+    let four = runs[..4].iter().map(|run| run.size()).sum::<usize>();
+    assert_eq!(recorder.lock().bytes, four);
     let [first, .., last] = runs.as_slice() else {
         unreachable!()
     };
@@ -86,7 +88,7 @@ fn beyond_the_bound_summaries_are_kept_without_their_reports() {
     // What is under way still takes its place.
     let sent = recorder.take().unwrap();
     assert!(is(&sent, first));
-    let newer = run("f", 1);
+    let newer = run("f", PART);
     recorder.offer(&newer);
     assert_eq!(Arc::strong_count(&newer), 1);
     recorder.settle(sent, true);
@@ -197,5 +199,33 @@ fn failing_reports_of_a_check_are_put_in_two_places_in_turn() {
         let of = places.iter().filter(|(name, _)| name == check);
         let of: Vec<_> = of.map(|(_, second)| *second).collect();
         assert_eq!(of, [true, false, true], "{check}");
+    }
+}
+
+#[test]
+fn a_long_report_is_made_once_and_cut_to_what_is_taken() {
+    let long = |length| {
+        let summary = run("a", 1).summary.clone();
+        let details = format!("{{\"response\":{{\"body\":\"{}\"}}}}", "x".repeat(length));
+        let check = Arc::new(check("a", "http://localhost/"));
+        Run::of(check, summary, details.into(), true)
+    };
+    for (length, shared) in [(300, false), (30_000, true)] {
+        let run = long(length);
+        let [one, other] = [(); 2].map(|()| run.answer(usize::MAX));
+        assert_eq!(one, other);
+        assert_eq!(one.as_ptr() == other.as_ptr(), shared);
+        assert_eq!(run.body().unwrap().len(), length + 2);
+        assert_eq!(run.document(), run.body());
+        let summary: Summary = serde_json::from_slice(&run.encoded_summary()).unwrap();
+        assert_eq!(summary, run.summary);
+        assert_eq!(run.encoded_summary(), run.encoded().summary());
+        // A server takes less, then one that takes more.
+        for limit in [one.len() - 1, one.len() - 100, one.len()] {
+            let cut = run.answer(limit);
+            assert!(cut.len() <= limit);
+            assert_eq!(cut == one, limit == one.len());
+            assert_eq!(cut, run.answer(limit));
+        }
     }
 }

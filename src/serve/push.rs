@@ -45,6 +45,6 @@ impl Desk {
                 "report again, it does no harm; the newest report is kept until it is stored",
             )
         })?;
-        Ok(run.encoded().summary())
+        Ok(run.encoded_summary())
     }
 }
