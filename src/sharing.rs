@@ -201,10 +201,12 @@ impl Sharing {
                 }
                 return true;
             }
-            Ok(Err(error)) => Some(Chain(&error).to_string()),
+            Ok(Err(error)) => Some(error),
             Err(_) => None,
         };
-        tracing::debug!(check = %cell.check.name, refused, "no news of it");
+        // Told in full only where somebody reads it: it may be of each slot.
+        let refused = || refused.as_ref().map(|error| Chain(error).to_string());
+        tracing::debug!(check = %cell.check.name, refused = refused(), "no news of it");
         false
     }
 

@@ -275,10 +275,7 @@ async fn checks_go_on_while_nobody_hands_out_slots() {
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_go_on_while_the_cluster_has_no_leader() {
     let ports = Nats::routes::<6>();
-    let routes: Vec<_> = ports[..3]
-        .iter()
-        .map(|port| format!("nats://127.0.0.1:{port}"))
-        .collect();
+    let routes = Nats::urls(&ports[..3]);
     let monitored = "http: \"127.0.0.1:-1\"\n";
     let node = |n: usize| Nats::node(n, ports[n], ports[n], &routes, monitored);
     let nodes = futures_util::future::join_all((0..3).map(node)).await;

@@ -62,7 +62,7 @@ impl Nats {
     /// Three servers that know each other.
     pub async fn cluster() -> Vec<Self> {
         let ports = Self::routes::<3>();
-        let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
+        let routes = Self::urls(&ports);
         let nodes = (0..3).map(|n| Self::node(n, ports[n], ports[n], &routes, ""));
         futures_util::future::join_all(nodes).await
     }
@@ -75,6 +75,12 @@ impl Nats {
         let mut listeners = free.filter_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
         let kept = [(); N].map(|()| listeners.next().unwrap());
         kept.map(|at| at.local_addr().unwrap().port())
+    }
+
+    /// What listens at these ports, as a server is told of it.
+    pub fn urls(ports: &[u16]) -> Vec<String> {
+        let url = |port| format!("nats://127.0.0.1:{port}");
+        ports.iter().map(url).collect()
     }
 
     /// The server `n` of a cluster, which finds the others at `routes` and
@@ -97,10 +103,8 @@ impl Nats {
             port: 0,
         };
         // The system picks the port; the server writes it down.
-        let ports = nats.ports();
         nats.port = wait::until("the server's port", async || {
-            let text = fs::read_to_string(&ports).ok()?;
-            let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
+            let ports = nats.ports()?;
             ports["nats"][0].as_str()?.rsplit(':').next()?.parse().ok()
         })
         .await;
@@ -109,16 +113,16 @@ impl Nats {
 
     /// Where it tells of itself over HTTP, if it is configured to.
     pub fn monitoring(&self) -> String {
-        let ports: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(self.ports()).unwrap()).unwrap();
+        let ports = self.ports().expect("it has begun");
         ports["monitoring"][0].as_str().unwrap().to_owned()
     }
 
-    /// The file where the server writes down its ports.
-    fn ports(&self) -> PathBuf {
+    /// The URLs of its ports, which the server writes down when it has begun.
+    fn ports(&self) -> Option<serde_json::Value> {
         let binary = self.binary.file_name().unwrap().to_string_lossy();
         let file = format!("{binary}_{}.ports", self.child.id());
-        self.home.path().join(file)
+        let text = fs::read_to_string(self.home.path().join(file)).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Its URL.
